@@ -1,0 +1,169 @@
+"""Settings for everything, from one place: command line > environment > .env > overlay > config.yaml > defaults.
+
+This module holds the project's only decision between the laptop and a cluster: a section that is embedded takes
+its address from what `python -m embedded up` published, and from there on nobody can tell the two apart.
+"""
+
+import difflib
+import functools
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from common.config_sources import (
+    Layer,
+    dotenv_layer,
+    environment_layer,
+    leaves,
+    overrides_layer,
+    tool_variables_layer,
+    yaml_layer,
+)
+from common.errors import ConfigError
+from common.paths import ROOT, state_dir
+from common.settings import Settings
+
+__all__ = ["ROOT", "load_settings", "load_with_origins", "secrets_of", "state_dir"]
+
+KNOWN_DEFAULTS = {"postgres", "postgres123", "minioadmin", "minioadmin123", "admin", "password", "changeme", "secret"}
+NEEDS_REMOTE = {
+    "kubeflow": ("postgres", "minio", "mlflow"),
+    "kubernetes": ("postgres", "minio", "mlflow"),
+}
+
+
+def load_settings(
+    environment: str | None = None, config_file: Path | None = None, overrides: tuple[str, ...] = ()
+) -> Settings:
+    """Read and check the configuration. Raises ConfigError (exit 78) with the path of what is wrong."""
+    return load_with_origins(environment, config_file, overrides)[0]
+
+
+def load_with_origins(
+    environment: str | None = None, config_file: Path | None = None, overrides: tuple[str, ...] = ()
+) -> tuple[Settings, dict[str, str]]:
+    """As load_settings, with the name of the source that each dotted path came from."""
+    layers = _layers(environment, config_file, overrides)
+    embedded = _embedded_sections(_merged(layers))
+    above = next(index for index, layer in enumerate(layers) if layer.name == "environment")
+    layers.insert(above, tool_variables_layer(set(_services()) - embedded, os.environ))
+    if "postgres" in embedded:
+        layers.insert(0, _seeded_layer(layers))
+    _validated(_merged(layers))  # what people wrote, before the platform's addresses cover it
+    flags = {name: {"embedded": name in embedded} for name in _services()}
+    layers += [_addresses_layer(embedded), Layer("the environment's rule", flags)]
+    settings = _validated(_merged(layers))
+    _refuse_contradictions(settings)
+    origins = {path: layer.name for layer in layers for path, _ in leaves(layer.values)}
+    return settings, origins
+
+
+def _layers(environment: str | None, config_file: Path | None, overrides: tuple[str, ...]) -> list[Layer]:
+    given = config_file or os.environ.get("MLOPS_CONFIG_FILE")
+    path = Path(given) if given else ROOT / "config.yaml"
+    base = yaml_layer(path, required=bool(given))
+    top = [dotenv_layer(ROOT / ".env"), environment_layer(os.environ), overrides_layer(overrides)]
+    if environment:
+        top.append(Layer("--env", {"environment": environment}))
+    name = str(_merged([base, *top]).get("environment", "development"))
+    overlay = yaml_layer(path.with_name(f"{path.stem}.{name}{path.suffix}"))
+    chosen = Layer("the environment's name", {"environment": name})
+    return [base, overlay, chosen, *top]
+
+
+def _embedded_sections(values: dict[str, Any]) -> set[str]:
+    default = values.get("environment") == "development"
+    flags = {name: (values.get(name) or {}) for name in _services()}
+    said = {name: section.get("embedded") if isinstance(section, dict) else None for name, section in flags.items()}
+    return {name for name, flag in said.items() if (default if flag is None else flag)}
+
+
+def _addresses_layer(embedded: set[str]) -> Layer:
+    addresses = yaml_layer(state_dir() / "addresses.yaml")
+    return Layer("the embedded platform", {n: v for n, v in addresses.values.items() if n in embedded})
+
+
+def _seeded_layer(layers: list[Layer]) -> Layer:
+    """What the embedded platform knows of the table it seeded, unless the configuration names a source."""
+    named = _merged(layers).get("uc1") or {}
+    if named.get("query") or named.get("table") not in (None, "customers"):
+        return Layer("seeded.yaml", {})
+    return yaml_layer(state_dir() / "seeded.yaml")
+
+
+def _merged(layers: list[Layer]) -> dict[str, Any]:
+    return functools.reduce(lambda merged, layer: _deep(merged, layer.values), layers, {})
+
+
+def _deep(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _deep(merged[key], value) if both else value
+    return merged
+
+
+def _validated(values: dict[str, Any]) -> Settings:
+    sections = {name: value for name, value in values.items() if value is not None}
+    try:
+        return Settings(**sections)
+    except ValidationError as error:
+        raise ConfigError(_sentence(error.errors()[0]), "`python -m common config --origin` shows every key.") from None
+
+
+def _sentence(problem: Any) -> str:
+    path = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] != "extra_forbidden":
+        return f"The setting {path} is wrong: {problem['msg']}."
+    names = list(_fields_at(problem["loc"][:-1]))
+    near = difflib.get_close_matches(str(problem["loc"][-1]), names, 1, 0.5)
+    meant = f" Did you mean {near[0]}?" if near else f" Known here: {', '.join(names)}."
+    return f"There is no setting {path}.{meant}"
+
+
+def _fields_at(location: tuple[Any, ...]) -> dict[str, Any]:
+    model: type[BaseModel] = Settings
+    for part in location:
+        model = model.model_fields[part].annotation  # type: ignore[assignment]
+    return model.model_fields
+
+
+@functools.cache
+def _services() -> tuple[str, ...]:
+    return tuple(Settings().services())
+
+
+def _refuse_contradictions(settings: Settings) -> None:
+    services = settings.services()
+    for name, needed in NEEDS_REMOTE.items():
+        near = [other for other in needed if services[other].embedded]
+        if not services[name].embedded and near:
+            raise ConfigError(
+                f"{name} is remote but {', '.join(near)} is embedded: a cluster cannot reach this machine's loopback.",
+                f"Give {', '.join(near)} an address and embedded: false, or set {name}.embedded: true.",
+            )
+    if settings.environment != "development":
+        _refuse_laptop_values(settings)
+
+
+def _refuse_laptop_values(settings: Settings) -> None:
+    for name, section in settings.services().items():
+        if section.embedded:
+            raise ConfigError(f"{settings.environment} refuses the embedded {name}.", f"Set {name}.embedded: false.")
+        for key, secret in secrets_of(section).items():
+            if secret in KNOWN_DEFAULTS:
+                raise ConfigError(
+                    f"{name}.{key} is a well-known default, which {settings.environment} refuses.",
+                    f"Set MLOPS_{name.upper()}__{key.upper()} or MLOPS_{name.upper()}__{key.upper()}_FILE.",
+                )
+
+
+def secrets_of(section: BaseModel) -> dict[str, str]:
+    """The secrets of a section in clear text, by key; empty ones left out."""
+    from pydantic import SecretStr
+
+    values = {key: getattr(section, key) for key in type(section).model_fields}
+    secrets = {key: v.get_secret_value() for key, v in values.items() if isinstance(v, SecretStr)}
+    return {key: secret for key, secret in secrets.items() if secret}

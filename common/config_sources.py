@@ -1,0 +1,158 @@
+"""Where settings come from: files, the environment, the command line, and the addresses of the platform.
+
+Each source becomes a Layer, a nested dict with a name, so that the loader can say where a value came from.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from common.errors import ConfigError
+from common.settings import Settings
+
+MAX_FILE_BYTES = 256 * 1024
+
+# The tools' own variables, honoured where their section is remote, ignored where it is embedded.
+TOOL_VARIABLES = {
+    "PGHOST": "postgres.host", "PGPORT": "postgres.port", "PGDATABASE": "postgres.database",
+    "PGUSER": "postgres.user", "PGPASSWORD": "postgres.password", "PGSSLMODE": "postgres.sslmode",
+    "AWS_ENDPOINT_URL": "minio.endpoint", "AWS_ACCESS_KEY_ID": "minio.access_key",
+    "AWS_SECRET_ACCESS_KEY": "minio.secret_key", "AWS_DEFAULT_REGION": "minio.region",
+    "MLFLOW_TRACKING_URI": "mlflow.tracking_uri", "MLFLOW_TRACKING_USERNAME": "mlflow.username",
+    "MLFLOW_TRACKING_PASSWORD": "mlflow.password", "KF_PIPELINES_ENDPOINT": "kubeflow.host",
+    "KUBECONFIG": "kubernetes.kubeconfig",
+}  # fmt: skip
+
+
+class Layer(NamedTuple):
+    """One source of settings: a name for messages, and a nested dict of what it says."""
+
+    name: str
+    values: dict[str, Any]
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML without surprises: a key given twice is an error instead of the last one winning."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is given twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def yaml_layer(path: Path, required: bool = False) -> Layer:
+    """Read a YAML file; a missing one is empty unless `required`. Raises ConfigError naming file and line."""
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise ConfigError(f"{path} is larger than {MAX_FILE_BYTES:,} bytes; that is no configuration.")
+        values = yaml.load(path.read_text(encoding="utf-8-sig"), _UniqueKeys)  # noqa: S506 (a SafeLoader)
+    except FileNotFoundError:
+        if required:
+            raise ConfigError(f"There is no configuration file {path}.", "Give one with --config FILE.") from None
+        return Layer(path.name, {})
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {_one_line(error)}") from None
+    if values is not None and not isinstance(values, dict):
+        raise ConfigError(f"{path} must hold sections such as `postgres:`, not {type(values).__name__}.")
+    return Layer(path.name, _with_secrets_read(values or {}, path.name))
+
+
+def environment_layer(environ: Mapping[str, str]) -> Layer:
+    """MLOPS_POSTGRES__HOST and the like; MLOPS_POSTGRES__PASSWORD_FILE names a mounted secret."""
+    values: dict[str, Any] = {}
+    for name, text in environ.items():
+        parts = name.lower().removeprefix("mlops_").split("__")
+        if name.upper().startswith("MLOPS_") and (len(parts) > 1 or parts[0] == "environment"):
+            put(values, ".".join(parts), _parsed(text))
+    return Layer("environment", _with_secrets_read(values, "the environment"))
+
+
+def dotenv_layer(path: Path) -> Layer:
+    """The same names from a .env file."""
+    from dotenv import dotenv_values
+
+    pairs = {name: text for name, text in dotenv_values(path).items() if text is not None}
+    return Layer(path.name, environment_layer(pairs).values)
+
+
+def tool_variables_layer(remote_sections: set[str], environ: Mapping[str, str]) -> Layer:
+    """PGHOST, AWS_ACCESS_KEY_ID, KUBECONFIG and so on, for the sections that are remote."""
+    values: dict[str, Any] = {}
+    for name, path in TOOL_VARIABLES.items():
+        if environ.get(name) and path.split(".")[0] in remote_sections:
+            put(values, path, environ[name])
+    return Layer("the tools' own variables", values)
+
+
+def ignored_tool_variables(embedded_sections: set[str], environ: Mapping[str, str] = os.environ) -> list[str]:
+    """The tools' variables that are set and that an embedded section ignores, for `doctor`."""
+    return sorted(n for n, path in TOOL_VARIABLES.items() if environ.get(n) and path.split(".")[0] in embedded_sections)
+
+
+def overrides_layer(assignments: tuple[str, ...]) -> Layer:
+    """--set a.b=c, as often as given."""
+    values: dict[str, Any] = {}
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        if not equals or not path.strip():
+            raise ConfigError(f"--set wants a.b=value, not {assignment!r}.")
+        put(values, path.strip(), _parsed(text))
+    return Layer("--set", values)
+
+
+def put(values: dict[str, Any], path: str, value: Any) -> None:
+    """Set values["a"]["b"] for the path "a.b"."""
+    *parents, last = path.split(".")
+    for parent in parents:
+        values = values.setdefault(parent, {})
+    values[last] = value
+
+
+def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted path and value of everything in a nested dict."""
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _parsed(text: str) -> Any:
+    """Numbers, booleans and lists as YAML reads them; everything else stays the text it is."""
+    try:
+        value = yaml.load(text, _UniqueKeys)  # noqa: S506 (a SafeLoader)
+    except yaml.YAMLError:
+        return text
+    return value if isinstance(value, bool | int | float | list | dict) else text
+
+
+def _with_secrets_read(values: dict[str, Any], where: str) -> dict[str, Any]:
+    """Replace `password_file: path` by the file's content as `password`, in every section."""
+    for name, section in values.items():
+        field = Settings.model_fields.get(name)
+        if field is None or not isinstance(section, dict):
+            continue
+        known = getattr(field.annotation, "model_fields", {})
+        for key in [key for key in section if key.endswith("_file") and key not in known]:
+            section[key.removesuffix("_file")] = _secret(Path(str(section.pop(key))), f"{name}.{key} in {where}")
+    return values
+
+
+def _secret(path: Path, where: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigError(f"{where} names {path}, which cannot be read: {error.strerror}.") from None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

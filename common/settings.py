@@ -1,0 +1,172 @@
+"""The configuration as types: one frozen model a section, named like the tool it describes.
+
+A wrong key or type is refused with its path. Secrets are SecretStr: they print as asterisks.
+"""
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from common.settings_uc1 import Uc1
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
+
+Environment = Literal["development", "staging", "production"]
+
+
+class Section(BaseModel):
+    """A section of config.yaml: frozen, and it refuses keys that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Service(Section):
+    """A section that describes a server, which the laptop's platform can play."""
+
+    embedded: bool | None = Field(None, description="Served by the embedded platform? Default: in development.")
+
+
+class Postgres(Service):
+    """PostgreSQL: where the customers are, and Feast's online store."""
+
+    host: str = Field("localhost", description="Host name of the server.")
+    port: int = Field(5432, ge=1, le=65535, description="TCP port.")
+    database: str = Field("mlops", description="Database that holds the source table.")
+    user: str = Field("mlops", description="Role to connect as; it needs SELECT on the source table.")
+    password: SecretStr = Field(SecretStr(""), description="Better: MLOPS_POSTGRES__PASSWORD or password_file.")
+    sslmode: Literal["disable", "prefer", "require", "verify-ca", "verify-full"] = Field(
+        "prefer", description="TLS to the server, as libpq understands it."
+    )
+
+    @property
+    def address(self) -> str:
+        """host:port, for messages."""
+        return f"{self.host}:{self.port}"
+
+    def url(self, driver: str = "postgresql+psycopg2", **query: str) -> "URL":
+        """The connection URL, built part by part so that no password can change the host."""
+        from sqlalchemy import URL
+
+        return URL.create(
+            driver, self.user, self.password.get_secret_value(), self.host, self.port, self.database,
+            query={"sslmode": self.sslmode, **query},
+        )  # fmt: skip
+
+
+class Minio(Service):
+    """Any S3: MinIO, AWS, Ceph, SeaweedFS. Holds snapshots, features, models, reports."""
+
+    endpoint: str = Field("localhost:9000", description="host:port or URL of the S3 API.")
+    access_key: str = Field("", description="Access key id.")
+    secret_key: SecretStr = Field(SecretStr(""), description="Better: MLOPS_MINIO__SECRET_KEY or secret_key_file.")
+    bucket: str = Field("mlops", min_length=3, description="The one bucket of this project.")
+    region: str = Field("us-east-1", description="Region to sign for.")
+
+    @property
+    def url(self) -> str:
+        """The endpoint with its scheme; http where none is given."""
+        return self.endpoint if "://" in self.endpoint else f"http://{self.endpoint}"
+
+
+class Mlflow(Service):
+    """MLflow: runs and the model registry."""
+
+    tracking_uri: str = Field("http://localhost:5000", description="URL of the tracking server.")
+    username: str = Field("", description="For a server with basic authentication.")
+    password: SecretStr = Field(SecretStr(""), description="Better: MLOPS_MLFLOW__PASSWORD or password_file.")
+
+
+class Kubeflow(Service):
+    """Kubeflow Pipelines; embedded, its own local runner stands in for the server."""
+
+    host: str = Field("http://ml-pipeline.kubeflow:8888", description="URL of the Pipelines API.")
+    namespace: str = Field("kubeflow", description="Namespace that runs start in.")
+    image: str = Field("mlops-steps:latest", description="Image with this project installed; components run in it.")
+    token: SecretStr = Field(SecretStr(""), description="Bearer token, where the API wants one.")
+
+
+class Kubernetes(Service):
+    """The Kubernetes API that holds our InferenceServices; empty: kubeconfig, else in-cluster credentials."""
+
+    server: str = Field("", description="URL of the API server; with `token`.")
+    token: SecretStr = Field(SecretStr(""), description="Bearer token for `server`.")
+    kubeconfig: str = Field("", description="Path of a kubeconfig file; empty: in-cluster credentials.")
+    context: str = Field("", description="Context in the kubeconfig; empty: its current one.")
+    ca_file: str = Field("", description="CA bundle of `server`; empty: the system's.")
+    verify_tls: bool = Field(True, description="Check the server's certificate.")
+
+
+class Kserve(Section):
+    """How models are served."""
+
+    runtime: str = Field("churn-onnx", description="Name of the ServingRuntime that we apply and ask for.")
+    image: str = Field("mlops-serving:latest", description="Image of the model server.")
+    service_account: str = Field("", description="ServiceAccount whose Secret lets the model server read S3.")
+    deployment_mode: Literal["Standard", "Knative"] = Field("Standard", description="KServe's deployment mode.")
+    ingress_url: str = Field("", description="Ingress to send predictions to; empty: the service's own URL.")
+    ready_seconds: int = Field(120, ge=1, description="How long a deployment may take to become ready.")
+    prediction_log_prefix: str = Field("predictions", description="Where in the bucket predictions are logged.")
+
+
+class Dvc(Service):
+    """The data repository: a git repository of its own whose large files DVC keeps in S3."""
+
+    git_url: str = Field("", description="Git URL of the data repository.")
+    prefix: str = Field("dvc", description="Prefix in the bucket for DVC's files.")
+    branch: str = Field("main", description="Branch that versions are committed to.")
+
+
+class Git(Service):
+    """The deployments repository that Argo CD watches."""
+
+    deployments_url: str = Field("", description="Git URL of the deployments repository.")
+
+
+class Feast(Section):
+    """The feature store; it lives in PostgreSQL and S3."""
+
+    repo_path: str = Field("uc1_churn_prediction/feature_repo", description="Directory of the feature definitions.")
+    project: str = Field("churn", description="Feast project; it prefixes the online tables.")
+    online_store: Literal["postgres", "sqlite"] = Field("postgres", description="Where features are read online.")
+
+
+class Settings(BaseSettings):
+    """Everything configurable. Get one from common.config.load_settings(), never from the constructor."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="MLOPS_", env_nested_delimiter="__", env_file=".env", extra="forbid", frozen=True,
+        hide_input_in_errors=True, nested_model_default_partial_update=False,
+    )  # fmt: skip
+
+    environment: Environment = Field("development", description="Chooses the overlay config.<environment>.yaml.")
+    postgres: Postgres = Postgres()
+    minio: Minio = Minio()
+    mlflow: Mlflow = Mlflow()
+    kubeflow: Kubeflow = Kubeflow()
+    kubernetes: Kubernetes = Kubernetes()
+    kserve: Kserve = Kserve()
+    dvc: Dvc = Dvc()
+    git: Git = Git()
+    feast: Feast = Feast()
+    uc1: Uc1 = Uc1()
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is passed in: common.config merges the sources itself, to know where each value came from."""
+        return (init_settings,)
+
+    def at(self, path: str) -> Any:
+        """The value at a dotted path such as "uc1.model_name". Raises AttributeError for a wrong path."""
+        value: Any = self
+        for part in path.split("."):
+            value = getattr(value, part)
+        return value
+
+    def services(self) -> dict[str, Service]:
+        """The sections that describe a server, by name."""
+        sections = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: section for name, section in sections.items() if isinstance(section, Service)}

@@ -1,0 +1,56 @@
+"""The settings of UC1: which table, which columns, what is expected of them, when a model is good enough."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Expectations(_Part):
+    """What must hold of the snapshot before anything is trained on it."""
+
+    min_rows: int = Field(100, ge=1, description="Fewer rows than this are refused.")
+    max_null_share: float = Field(0.05, ge=0, le=1, description="Warn where a feature has more nulls than this.")
+    required: tuple[str, ...] = Field((), description="Columns that must never be null.")
+    ranges: dict[str, tuple[float | None, float | None]] = Field(
+        {}, description="Column: [lowest, highest] allowed value; null leaves an end open."
+    )
+    sets: dict[str, tuple[str, ...]] = Field({}, description="Column: the values it may have.")
+
+
+class Gate(_Part):
+    """What a model must reach on the hold-out to be proposed."""
+
+    min_roc_auc: float = Field(0.65, ge=0, le=1, description="Floor of the area under the ROC curve.")
+    max_brier: float = Field(0.25, ge=0, le=1, description="Ceiling of the Brier score.")
+    max_roc_auc_drop: float = Field(0.01, ge=0, le=1, description="How much worse than the champion it may be.")
+
+
+class Uc1(_Part):
+    """UC1, churn: from a table to an endpoint. Any table with an entity and a label will do."""
+
+    raw_data_path: str = Field("raw/customers.parquet", description="Key in the bucket of the latest snapshot.")
+    model_name: str = Field("churn-predictor", description="Name of the registered model and its service.")
+    namespace: str = Field("models", description="Kubernetes namespace that the model is served in.")
+    table: str | None = Field(None, description="Source table, or schema.table.")
+    query: str | None = Field(None, description="A SELECT in place of the table.")
+    entity: str | None = Field(None, description="Column that identifies a row.")
+    label: str | None = Field(None, description="Column to predict.")
+    positive_label: bool | int | float | str = Field(True, description="Value of the label that means yes.")
+    event_time: str | None = Field(None, description="Column that says when the row was true.")
+    as_of: datetime | None = Field(None, description="Ignore rows later than this.")
+    numeric: tuple[str, ...] = Field((), description="Numeric features; empty: inferred from the column types.")
+    categorical: tuple[str, ...] = Field((), description="Categorical features; empty: inferred.")
+    sensitive: tuple[str, ...] = Field((), description="Columns that fairness is judged by; features only if listed there too.")
+    dropped: tuple[str, ...] = Field((), description="Columns that are never read.")
+    expectations: Expectations = Expectations()
+    algorithms: tuple[str, ...] = Field(
+        ("logistic_regression", "gradient_boosting"), min_length=1, description="Trained in this order."
+    )
+    holdout_share: float = Field(0.2, gt=0, lt=1, description="Share of entities kept back to judge models.")
+    seed: int = Field(42, description="Seed of everything random.")
+    golden_rows: int = Field(20, ge=1, description="Rows whose answers the served model must repeat.")
+    gate: Gate = Gate()

@@ -1,0 +1,162 @@
+"""The step contract: a function whose inputs and output are small typed results.
+
+    @step(needs=("minio",), settings=("uc1.expectations",))
+    def run(tools: Tools, raw: RawCustomers) -> ValidCustomers:
+        ...
+
+Inputs are found by their types. Results point at data and never carry it. A module may also define
+`observe(tools)`, a cheap read-only look at the world that the step touches; what it returns joins the key.
+"""
+
+import inspect
+import sys
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from pydantic import BaseModel, ConfigDict
+
+from common.keys import digest_of
+
+if TYPE_CHECKING:
+    from common.tools import Tools
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Dataset(_Frozen):
+    """Something read or written, by logical path. kind: table, object, data_repository, feature_view, model, service."""
+
+    kind: str
+    name: str
+    digest: str = ""
+    rows: int | None = None
+    columns: tuple[tuple[str, str], ...] = ()
+
+
+class Table(_Frozen):
+    """A table for the report."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+class Section(_Frozen):
+    """What the report shows of a result. Images are PNG in base64, with a caption that says what they show."""
+
+    title: str
+    text: str = ""
+    facts: tuple[tuple[str, str], ...] = ()
+    table: Table | None = None
+    links: tuple[tuple[str, str], ...] = ()
+    images: tuple[tuple[str, str], ...] = ()
+
+
+class Result(_Frozen):
+    """What a step returns: a pointer at data, small enough to read."""
+
+    volatile: ClassVar[frozenset[str]] = frozenset()
+    """Fields that do not make it another result: seconds, addresses of this machine."""
+
+    def identity(self) -> str:
+        """Digest of what this result is, without its volatile fields."""
+        return digest_of(self._identifying())
+
+    def _identifying(self) -> dict[str, Any]:
+        values = {name: getattr(self, name) for name in type(self).model_fields if name not in self.volatile}
+        nested = {name: v.identity() for name, v in values.items() if isinstance(v, Result)}
+        return {**self.model_dump(mode="json", include=set(values) - set(nested)), **nested}
+
+    def reads(self) -> tuple[Dataset, ...]:
+        """The datasets that were read to make it."""
+        return ()
+
+    def writes(self) -> tuple[Dataset, ...]:
+        """The datasets that were written."""
+        return ()
+
+    def summary(self) -> str:
+        """One line for the table at the end of a run."""
+        return ""
+
+    def sections(self) -> tuple[Section, ...]:
+        """What the report shows."""
+        return ()
+
+
+@dataclass(frozen=True)
+class Step:
+    """A declared step. Calling it calls the function; the rest is what the runner needs to know of it."""
+
+    function: Callable[..., Result]
+    needs: tuple[str, ...]
+    settings: tuple[str, ...]
+    deadline_seconds: float
+    always: bool
+
+    def __call__(self, tools: "Tools", *inputs: Result) -> Result:
+        return self.function(tools, *inputs)
+
+    @property
+    def path(self) -> Path:
+        """The file that defines it."""
+        return Path(inspect.getfile(self.function)).resolve()
+
+    @property
+    def name(self) -> str:
+        """The script's name without .py, such as uc1_03_data_validation_ge."""
+        return self.path.stem
+
+    @property
+    def number(self) -> str:
+        """The number in its name, such as 03."""
+        return self.name.split("_")[1]
+
+    @property
+    def promise(self) -> str:
+        """The first line of the module's docstring."""
+        return (inspect.getdoc(sys.modules[self.function.__module__]) or self.name).splitlines()[0]
+
+    def inputs(self) -> tuple[type[Result], ...]:
+        """The result types it asks for, in order."""
+        hints = typing.get_type_hints(self.function, localns=_localns())
+        names = list(inspect.signature(self.function).parameters)[1:]
+        return tuple(hints[name] for name in names)
+
+    def output(self) -> type[Result]:
+        """The result type it returns."""
+        return cast(type[Result], typing.get_type_hints(self.function, localns=_localns())["return"])
+
+    def observe(self, tools: "Tools") -> Any:
+        """Look at the world, where the module says how; None where it does not."""
+        look = getattr(sys.modules[self.function.__module__], "observe", None)
+        return look(tools) if look else None
+
+
+def step(
+    *,
+    needs: tuple[str, ...] = (),
+    settings: tuple[str, ...] = (),
+    deadline_seconds: float = 900,
+    always: bool = False,
+) -> Callable[[Callable[..., Any]], Step]:
+    """Declare a step: which tools it uses, which settings change its outcome, how long it may take.
+
+    `always` is for a step whose input is the world itself: it runs each time, and counts as unchanged when its
+    result is the one of last time.
+    """
+
+    def declare(function: Callable[..., Any]) -> Step:
+        return Step(function, needs, settings, deadline_seconds, always)
+
+    return declare
+
+
+def _localns() -> dict[str, Any]:
+    from common.tools import Tools
+
+    return {"Tools": Tools}

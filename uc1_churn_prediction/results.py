@@ -1,0 +1,182 @@
+"""What UC1's steps return: small pointers at data, typed. How each is shown stands in results_shown.py."""
+
+from typing import ClassVar
+
+from common.step import Dataset, Result
+
+
+class Column(Result):
+    """A column of the snapshot; `type` is its Arrow type, as text."""
+
+    name: str
+    type: str
+
+
+class RawCustomers(Result):
+    """A snapshot of the source: one parquet object named by the digest of its content, whatever the row order."""
+
+    volatile: ClassVar[frozenset[str]] = frozenset({"sha256", "size_bytes"})
+
+    table: str
+    uri: str
+    digest: str
+    sha256: str
+    rows: int
+    size_bytes: int
+    columns: tuple[Column, ...]
+    entity: str
+    label: str
+    event_time: str | None
+
+    def reads(self) -> tuple[Dataset, ...]:
+        return (Dataset(kind="table", name=self.table, rows=self.rows, columns=self._columns()),)
+
+    def writes(self) -> tuple[Dataset, ...]:
+        return (self.dataset(),)
+
+    def dataset(self) -> Dataset:
+        """The snapshot as a dataset: its prefix is the name, its digest the version."""
+        name = self.uri.rsplit("/", 1)[0]
+        return Dataset(kind="object", name=name, digest=self.digest, rows=self.rows, columns=self._columns())
+
+    def summary(self) -> str:
+        return f"{self.rows:,} rows, digest {self.digest[:12]}"
+
+    def _columns(self) -> tuple[tuple[str, str], ...]:
+        return tuple((column.name, column.type) for column in self.columns)
+
+
+class DataVersion(Result):
+    """The snapshot as a commit of the data repository."""
+
+    raw: RawCustomers
+    path: str
+    md5: str
+    commit: str
+    remote: str
+
+    def reads(self) -> tuple[Dataset, ...]:
+        return (self.raw.dataset(),)
+
+    def writes(self) -> tuple[Dataset, ...]:
+        return (Dataset(kind="data_repository", name=self.path, digest=self.commit, rows=self.raw.rows),)
+
+    def summary(self) -> str:
+        return f"commit {self.commit[:12]}"
+
+
+class Check(Result):
+    """One expectation and how it went; `examples` names entities that break it."""
+
+    name: str
+    column: str
+    severity: str
+    success: bool
+    unexpected: int
+    examples: tuple[str, ...] = ()
+
+
+class ValidCustomers(Result):
+    """A snapshot that no critical expectation speaks against."""
+
+    volatile: ClassVar[frozenset[str]] = frozenset({"data_docs"})
+
+    raw: RawCustomers
+    checks: tuple[Check, ...]
+    data_docs: str
+
+    def reads(self) -> tuple[Dataset, ...]:
+        return (self.raw.dataset(),)
+
+    def writes(self) -> tuple[Dataset, ...]:
+        return (Dataset(kind="object", name=self.data_docs),)
+
+    def summary(self) -> str:
+        broken = sum(not check.success for check in self.checks)
+        return f"{len(self.checks) - broken} of {len(self.checks)} expectations hold" + (
+            f", {broken} warnings" if broken else ""
+        )
+
+
+class CustomerFeatures(Result):
+    """The features in the store: offline as one parquet object, online by entity."""
+
+    raw: RawCustomers
+    uri: str
+    digest: str
+    view: str
+    service: str
+    rows: int
+    numeric: tuple[str, ...]
+    categorical: tuple[str, ...]
+    online_rows: int
+
+    def reads(self) -> tuple[Dataset, ...]:
+        return (self.raw.dataset(),)
+
+    def writes(self) -> tuple[Dataset, ...]:
+        columns = tuple((n, "float") for n in self.numeric) + tuple((n, "string") for n in self.categorical)
+        return (Dataset(kind="feature_view", name=self.view, digest=self.digest, rows=self.rows, columns=columns),)
+
+    def summary(self) -> str:
+        return f"{len(self.numeric)} numeric, {len(self.categorical)} categorical; {self.online_rows:,} rows online"
+
+
+class ModelVersion(Result):
+    """A registered version. `digest` is the SHA-256 of its ONNX file, `uri` the folder that KServe loads."""
+
+    version: str
+    algorithm: str
+    state: str
+    digest: str
+    uri: str
+    run_id: str
+    metrics: dict[str, float]
+    gate: str
+
+
+class TrainedModels(Result):
+    """What one run of the training pipeline registered, in the order of uc1.algorithms."""
+
+    model_name: str
+    features_digest: str
+    versions: tuple[ModelVersion, ...]
+    champion: str
+    pipeline_uri: str
+    pipeline_run: str
+
+    def reads(self) -> tuple[Dataset, ...]:
+        return (Dataset(kind="feature_view", name=f"{self.model_name}-features", digest=self.features_digest),)
+
+    def writes(self) -> tuple[Dataset, ...]:
+        return tuple(Dataset(kind="model", name=self.model_name, digest=v.digest) for v in self.versions)
+
+    def summary(self) -> str:
+        each = [f"v{v.version} {v.algorithm} AUC {v.metrics.get('roc_auc', float('nan')):.3f}" for v in self.versions]
+        return f"{'; '.join(each)}; champion v{self.champion}"
+
+
+class ServedModel(Result):
+    """The champion behind its endpoint, after its golden predictions came back right. `example` is a JSON row."""
+
+    volatile: ClassVar[frozenset[str]] = frozenset({"url", "max_difference", "example"})
+
+    model_name: str
+    namespace: str
+    version: str
+    digest: str
+    uri: str
+    url: str
+    runtime: str
+    golden_rows: int
+    max_difference: float
+    example: str = "{}"
+
+    def reads(self) -> tuple[Dataset, ...]:
+        return (Dataset(kind="model", name=self.model_name, digest=self.digest),)
+
+    def writes(self) -> tuple[Dataset, ...]:
+        return (Dataset(kind="service", name=f"{self.namespace}/{self.model_name}", digest=self.digest),)
+
+    def summary(self) -> str:
+        return f"v{self.version} at {self.url}; {self.golden_rows} golden predictions agree"
