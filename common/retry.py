@@ -1,7 +1,7 @@
 """Named retry policies: `@retry.database` on the smallest repeatable call, and nowhere a bare retry.
 
-A policy repeats listed errors only (common/transient.py), at most 4 times and 60 seconds in all. It waits with
-full jitter or as long as the server's Retry-After says, logs every wait, and re-raises the last error as itself.
+A policy repeats listed errors only (common/transient.py), in 4 tries and 60 seconds in all. It waits with full
+jitter or as long as the server's Retry-After says, logs every wait, and re-raises the last error as itself.
 One layer: clients that retry on their own have that switched off where a policy acts.
 
 MLOPS_RETRY_SECONDS bounds the seconds of every policy and shortens the waits in proportion; 0 keeps the four
@@ -145,6 +145,6 @@ database = Policy("database", (transient.postgres, *_AT_LAST))
 object_store = Policy("object_store", (transient.botocore, transient.store_command, *_AT_LAST))
 http = Policy("http", (transient.http, *_AT_LAST))
 kubernetes = Policy("kubernetes", (transient.kubernetes, transient.broken_transport, *_AT_LAST))
-# MLflow's client POSTs even its searches, so the verb tells nothing: look for the effect inside the repeated call.
+# MLflow's client POSTs even its searches: the verb tells nothing, so the repeated call looks for its effect.
 mlflow = Policy("mlflow", (transient.mlflow, transient.broken_transport, *_AT_LAST))
 git = Policy("git", (transient.git, *_AT_LAST))

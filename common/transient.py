@@ -33,15 +33,17 @@ REFUSED_LOGIN = re.compile(
     re.IGNORECASE,
 )
 S3_CODES = {"SlowDown", "RequestTimeout", "RequestTimeoutException", "InternalError", "ServiceUnavailable"}
-MLFLOW_CODES = {"TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"}
+MLFLOW_CODES = {
+    "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED",
+}  # fmt: skip
 NEVER_ARRIVED = {
     "requests.exceptions.ConnectTimeout", "httpx.ConnectError", "httpx.ConnectTimeout",
     "urllib3.exceptions.NewConnectionError", "urllib3.exceptions.ConnectTimeoutError",
 }  # fmt: skip
 BROKEN_TRANSPORT = {
-    "requests.exceptions.ConnectionError", "requests.exceptions.Timeout", "requests.exceptions.ChunkedEncodingError",
-    "httpx.TransportError", "urllib3.exceptions.MaxRetryError", "urllib3.exceptions.ProtocolError",
-    "urllib3.exceptions.TimeoutError",
+    "requests.exceptions.ConnectionError", "requests.exceptions.Timeout", "httpx.TransportError",
+    "requests.exceptions.ChunkedEncodingError", "urllib3.exceptions.MaxRetryError",
+    "urllib3.exceptions.ProtocolError", "urllib3.exceptions.TimeoutError",
 }  # fmt: skip
 GIT_FINAL = re.compile(
     r"Authentication failed|Permission denied|could not read (Username|Password)|protected branch"

