@@ -132,6 +132,12 @@ class Feast(Section):
     online_store: Literal["postgres", "sqlite"] = Field("postgres", description="Where features are read online.")
 
 
+class LedgerPlace(Section):
+    """Where the ledger of runs is kept."""
+
+    url: SecretStr = Field(SecretStr(""), description="PostgreSQL URL where machines share it; empty: .state/ledger.db.")
+
+
 class Settings(BaseSettings):
     """Everything configurable. Get one from common.config.load_settings(), never from the constructor."""
 
@@ -150,11 +156,17 @@ class Settings(BaseSettings):
     dvc: Dvc = Dvc()
     git: Git = Git()
     feast: Feast = Feast()
+    ledger: LedgerPlace = LedgerPlace()
     uc1: Uc1 = Uc1()
 
     @classmethod
     def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_: Any
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Only what is passed in: common.config merges the sources itself, to know where each value came from."""
         return (init_settings,)

@@ -87,6 +87,10 @@ class Result(_Frozen):
         """What the report shows."""
         return ()
 
+    def links(self) -> tuple[tuple[str, str], ...]:
+        """Label and URL, path or command: where to look at it, for the end of a run."""
+        return ()
+
 
 @dataclass(frozen=True)
 class Step:

@@ -1,0 +1,58 @@
+"""What a run would do, said without doing it: nothing is started, written or connected to."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from common.config import load_settings, state_dir
+from common.ledger import Ledger
+from common.pipeline import Pipeline
+from common.runner import result_of, static_key
+from common.settings import Settings
+from common.step import Result, Step
+
+
+def plan(pipelines: Sequence[Pipeline], options: argparse.Namespace) -> str:
+    """One paragraph a step: runs or unchanged, why, and what it writes."""
+    settings = load_settings(options.env, options.config, tuple(options.set))
+    place = state_dir() / "ledger.db"
+    ledger = Ledger(place) if place.exists() else None
+    known: dict[type[Result], Result | None] = {}
+    lines = []
+    for step in [s for pipeline in pipelines for s in pipeline.selected(options.from_step, options.until)]:
+        verdict = _verdict(step, settings, ledger, known, options.force)
+        lines.append(f"{step.name}: {verdict}\n    writes: {writes_of(step)}")
+    return "\n".join(lines)
+
+
+def _verdict(
+    step: Step, settings: Settings, ledger: Ledger | None, known: dict[type[Result], Result | None], force: bool
+) -> str:
+    last = ledger.latest_good(step.name) if ledger else None
+    inputs = [_known(wanted, ledger, known) for wanted in step.inputs()]
+    known[step.output()] = None
+    if force or last is None or None in inputs:
+        return "runs" + (" (it is forced)" if force else " (nothing good is known of it)" if last is None else "")
+    present = tuple(item for item in inputs if item is not None)
+    if last.body["static_key"] != static_key(step, present, settings):
+        return "runs (its inputs, settings, code or libraries have changed)"
+    known[step.output()] = result_of(last, step.output())
+    return "runs each time, to see whether its source has changed" if step.always else "unchanged, unless the world moved"
+
+
+def _known(wanted: type[Result], ledger: Ledger | None, known: dict[type[Result], Result | None]) -> Result | None:
+    if wanted not in known:
+        event = ledger.latest_result(wanted.__name__) if ledger else None
+        known[wanted] = result_of(event, wanted) if event else None
+    return known[wanted]
+
+
+def writes_of(step: Step) -> str:
+    """The paragraph "Writes" of the step's docstring: its side effects, as promised."""
+    lines = Path(step.path).read_text(encoding="utf-8").split('"""')[1].splitlines()
+    start = next((n for n, line in enumerate(lines) if line.startswith("Writes")), None)
+    if start is None:
+        return "nothing"
+    more = [line for line in lines[start + 1 :]]
+    end = next((n for n, line in enumerate(more) if not line.startswith(" ")), len(more))
+    return " ".join(" ".join([lines[start].removeprefix("Writes"), *more[:end]]).split())

@@ -1,0 +1,173 @@
+"""What happened: one append-only table of events, each chained to the one before by its hash.
+
+SQLite in the state directory, or PostgreSQL where several machines share it (`ledger.url`). The ledger is a cache
+of the world: every effect carries its key where it lives, so that losing this file duplicates nothing.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from common.errors import StorageFull
+from common.logger import get_logger, without_secrets
+
+log = get_logger(__name__)
+GOOD = ("done", "unchanged")
+FIRST_HASH = "0" * 64
+
+_metadata = sa.MetaData()
+_events = sa.Table(
+    "events", _metadata,
+    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("run", sa.Text, nullable=False, index=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("step", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("result_type", sa.Text, nullable=False, index=True),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("prev", sa.Text, nullable=False),
+    sa.Column("hash", sa.Text, nullable=False),
+    sa.Index("events_by_step", "step", "kind", "seq"),
+)  # fmt: skip
+
+
+class Event(NamedTuple):
+    """A row of the ledger; `body` holds what is particular to its kind."""
+
+    seq: int
+    at: str
+    run: str
+    kind: str
+    step: str
+    state: str
+    result_type: str
+    body: dict[str, Any]
+    prev: str
+    hash: str
+
+
+class Ledger:
+    """Append and read events. Appending is one short transaction, durable when it returns."""
+
+    def __init__(self, url: sa.URL | Path) -> None:
+        self._url = sa.URL.create("sqlite", database=str(url)) if isinstance(url, Path) else url
+        if isinstance(url, Path):
+            url.parent.mkdir(parents=True, exist_ok=True)
+        self._engine = self._opened()
+
+    def append(
+        self, run: str, kind: str, step: str = "", state: str = "", result_type: str = "", body: Any = None
+    ) -> None:
+        """Add an event. Raises StorageFull where the disk refuses it."""
+        text = without_secrets(json.dumps(body or {}, sort_keys=True, default=str))
+        at = datetime.now(UTC).isoformat(timespec="microseconds")
+        values = dict(at=at, run=run, kind=kind, step=step, state=state, result_type=result_type, body=text)
+        try:
+            with self._engine.connect().execution_options(immediate=True) as connection, connection.begin():
+                self._lock(connection)
+                last = connection.execute(sa.select(_events.c.seq, _events.c.hash).order_by(_events.c.seq.desc())).first()
+                seq, prev = (last.seq + 1, last.hash) if last else (1, FIRST_HASH)
+                chained = {"seq": seq, **values, "prev": prev}
+                connection.execute(_events.insert().values(**chained, hash=_hash(chained)))
+        except sa.exc.OperationalError as error:
+            raise StorageFull(f"The ledger at {self._url.render_as_string()} refuses to be written: {error.orig}.") from error
+
+    def latest_good(self, step: str) -> Event | None:
+        """The newest good end of this step."""
+        return self._first(_events.c.kind == "step_ended", _events.c.step == step, _events.c.state.in_(GOOD))
+
+    def latest_result(self, result_type: str) -> Event | None:
+        """The newest good result of this type, whichever step made it."""
+        return self._first(
+            _events.c.kind == "step_ended", _events.c.result_type == result_type, _events.c.state.in_(GOOD)
+        )
+
+    def unfinished_runs(self) -> list[str]:
+        """Runs that started and never said that they ended."""
+        ended = sa.select(_events.c.run).where(_events.c.kind == "run_ended")
+        query = sa.select(_events.c.run).where(_events.c.kind == "run_started", _events.c.run.not_in(ended))
+        with self._engine.connect() as connection:
+            return [row.run for row in connection.execute(query)]
+
+    def events(self, after: int = 0, run: str | None = None) -> Iterator[Event]:
+        """Events in order, after a sequence number; of one run where it is given."""
+        query = sa.select(_events).where(_events.c.seq > after).order_by(_events.c.seq)
+        with self._engine.connect() as connection:
+            for row in connection.execute(query if run is None else query.where(_events.c.run == run)):
+                yield _event(row)
+
+    def first_bad_entry(self) -> int | None:
+        """The sequence number of the first event whose hash or link is wrong; None when the chain holds."""
+        prev, expected = FIRST_HASH, 1
+        with self._engine.connect() as connection:
+            for row in connection.execute(sa.select(_events).order_by(_events.c.seq)).mappings():
+                values = {name: row[name] for name in row if name != "hash"}
+                if row["seq"] != expected or row["prev"] != prev or row["hash"] != _hash(values):
+                    return expected
+                prev, expected = row["hash"], expected + 1
+        return None
+
+    def close(self) -> None:
+        """Give the file or the connections back."""
+        self._engine.dispose()
+
+    def _first(self, *conditions: Any) -> Event | None:
+        with self._engine.connect() as connection:
+            row = connection.execute(sa.select(_events).where(*conditions).order_by(_events.c.seq.desc())).first()
+        return _event(row) if row else None
+
+    def _opened(self) -> sa.Engine:
+        """Create what is missing; a file that is no database any more is moved aside, and said."""
+        try:
+            return self._prepared()
+        except sa.exc.DatabaseError as error:
+            if self._url.get_backend_name() != "sqlite" or "not a database" not in str(error) + "malformed":
+                raise
+            broken = Path(str(self._url.database))
+            aside = broken.with_suffix(f".broken-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+            broken.replace(aside)
+            log.warning("the ledger was damaged and is moved aside; effects are found where they live", aside=str(aside))
+            return self._prepared()
+
+    def _prepared(self) -> sa.Engine:
+        engine = sa.create_engine(self._url, connect_args=_connect_args(self._url))
+        if self._url.get_backend_name() == "sqlite":
+            sa.event.listen(engine, "connect", _sqlite_durable)
+            sa.event.listen(engine, "begin", _sqlite_begin)
+        _metadata.create_all(engine)
+        return engine
+
+    def _lock(self, connection: sa.Connection) -> None:
+        if self._url.get_backend_name() == "postgresql":
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('mlops ledger'))"))
+
+
+def _connect_args(url: sa.URL) -> dict[str, Any]:
+    return {"timeout": 5} if url.get_backend_name() == "sqlite" else {"connect_timeout": 5}
+
+
+def _sqlite_durable(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # the driver must not begin transactions of its own
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _sqlite_begin(connection: sa.Connection) -> None:
+    """A writer takes the write lock at once: two writers wait for each other instead of failing half-way."""
+    immediate = connection.get_execution_options().get("immediate")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+def _hash(values: dict[str, Any]) -> str:
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _event(row: Any) -> Event:
+    return Event(**{**row._mapping, "body": json.loads(row.body)})

@@ -1,0 +1,74 @@
+"""Starts the laptop's platform when a run needs it and it is down. It is another program: we only call it."""
+
+import os
+import socket
+import subprocess
+import sys
+from urllib.parse import urlsplit
+
+from common.errors import ConfigError, ExitCode, Unavailable
+from common.lock import RUN_MARK
+from common.logger import get_logger
+from common.paths import ROOT
+from common.settings import Settings
+
+log = get_logger(__name__)
+USES = {"kserve": {"kubernetes", "minio"}, "feast": {"postgres", "minio"}, "kubeflow": {"mlflow", "minio", "postgres"},
+        "dvc": {"dvc", "minio"}, "mlflow": {"mlflow", "postgres", "minio"}}  # fmt: skip
+PROGRAM_NAMES = {"dvc": "git"}
+START_SECONDS = 300
+
+
+def ensure_up(settings: Settings, needs: set[str], no_start: bool = False) -> bool:
+    """Start the embedded services among `needs` that do not answer. True when something was started.
+
+    Raises Unavailable (exit 69) when they are down and `no_start`, or when they do not come up.
+    """
+    down = sorted(name for name in embedded_services(settings, needs) if not answers(settings, name))
+    if not down:
+        return False
+    if no_start:
+        raise Unavailable(f"The embedded platform is down ({', '.join(down)}).", "Start it: python -m embedded up")
+    print(f"Starting the embedded platform ({', '.join(down)}); stop it later with `python -m embedded down`.",
+          file=sys.stderr)  # fmt: skip
+    _start([PROGRAM_NAMES.get(name, name) for name in down])
+    return True
+
+
+def embedded_services(settings: Settings, needs: set[str]) -> set[str]:
+    """The embedded services that tools of these names stand on."""
+    wanted = {service for need in needs for service in USES.get(need, {need})}
+    return {name for name, section in settings.services().items() if section.embedded and name in wanted} - {"kubeflow"}
+
+
+def answers(settings: Settings, name: str) -> bool:
+    """Does something listen at the service's address? A file URL answers when it exists."""
+    host, port, path = address_of(settings, name)
+    if path is not None:
+        return os.path.isdir(path)
+    try:
+        with socket.create_connection((host, port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+def address_of(settings: Settings, name: str) -> tuple[str, int, str | None]:
+    """Host and port of a service, or the path of a file URL."""
+    if name == "postgres":
+        return settings.postgres.host, settings.postgres.port, None
+    urls = {"minio": settings.minio.url, "mlflow": settings.mlflow.tracking_uri, "dvc": settings.dvc.git_url,
+            "kubernetes": settings.kubernetes.server, "git": settings.git.deployments_url}  # fmt: skip
+    parts = urlsplit(urls[name])
+    if parts.scheme in ("", "file"):
+        return "", 0, parts.path
+    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80), None
+
+
+def _start(names: list[str]) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != RUN_MARK}
+    command = [sys.executable, "-m", "embedded", "up", "--only", ",".join(names)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, timeout=START_SECONDS)
+    if done.returncode:
+        kind = ConfigError if done.returncode == ExitCode.CONFIG else Unavailable
+        raise kind("The embedded platform did not start; the lines above say why.", "python -m embedded status")

@@ -1,0 +1,89 @@
+"""The report of a run: one self-contained HTML page and the same as JSON, made of what the results say of themselves."""
+
+import json
+import sys
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from common.publish import write_atomically
+from common.runner import Outcome
+from common.settings import Settings
+
+SYMBOLS = {"done": "✓", "unchanged": "=", "failed": "✗", "interrupted": "!"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that has ended."""
+
+    run_id: str
+    pipelines: list[str]
+    started_utc: datetime
+    seconds: float
+    outcomes: tuple[Outcome, ...]
+    exit_code: int
+    settings: Settings
+
+    def as_data(self) -> dict[str, Any]:
+        """The run as JSON-able data: what --json prints and summary.json holds."""
+        return {
+            "run": self.run_id, "pipelines": self.pipelines, "started": self.started_utc.isoformat(timespec="seconds"),
+            "seconds": round(self.seconds, 1), "exit_code": self.exit_code, "environment": self.settings.environment,
+            "steps": [_outcome_as_data(outcome) for outcome in self.outcomes],
+        }  # fmt: skip
+
+
+def write_report(run: Run, directory: Path) -> None:
+    """Write report.html and summary.json into the run's directory."""
+    write_atomically(directory / "summary.json", json.dumps(run.as_data(), indent=2).encode())
+    write_atomically(directory / "report.html", as_html(run).encode())
+
+
+def as_html(run: Run) -> str:
+    """The page: no script, no font, no picture from anywhere else."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("common", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    links = [("MLflow", run.settings.mlflow.tracking_uri)] + _links(run)
+    return environment.get_template("report.html.j2").render(
+        run=run, links=links, symbols=SYMBOLS, command=" ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    )
+
+
+def closing_lines(run: Run, directory: Path) -> str:
+    """What the terminal shows last: a line a step, where to look, how to stop the platform."""
+    width = max((len(outcome.step.name) for outcome in run.outcomes), default=0)
+    lines = ["", *(_line(outcome, width) for outcome in run.outcomes), ""]
+    lines += [f"{'Run':12} {run.run_id}, {run.seconds:.1f} s", f"{'Report':12} {directory / 'report.html'}"]
+    lines += [f"{label:12} {target}" for label, target in [("MLflow", run.settings.mlflow.tracking_uri), *_links(run)]]
+    if any(section.embedded for section in run.settings.services().values()):
+        lines.append(f"{'Platform':12} stays up; stop it with `{_python()} -m embedded down`")
+    return "\n".join(lines)
+
+
+def _line(outcome: Outcome, width: int) -> str:
+    said = outcome.result.summary() if outcome.result else outcome.failure.cause if outcome.failure else ""
+    return f"{SYMBOLS[outcome.state]} {outcome.step.name:{width}}  {outcome.state:9}  {outcome.seconds:6.1f} s  {said}"
+
+
+def _links(run: Run) -> list[tuple[str, str]]:
+    return [link for outcome in run.outcomes if outcome.result for link in outcome.result.links()]
+
+
+def _outcome_as_data(outcome: Outcome) -> dict[str, Any]:
+    data: dict[str, Any] = {"step": outcome.step.name, "state": outcome.state, "seconds": round(outcome.seconds, 2)}
+    if outcome.result:
+        data |= {"type": type(outcome.result).__name__, "result": outcome.result.model_dump(mode="json")}
+    if outcome.failure:
+        data |= {"code": int(outcome.failure.code), "cause": outcome.failure.cause, "hint": outcome.failure.hint}
+    return data
+
+
+def _python() -> str:
+    """How this user starts Python here: the clone's own environment by its short name."""
+    executable = Path(sys.executable)
+    return str(executable.relative_to(Path.cwd())) if executable.is_relative_to(Path.cwd()) else str(executable)

@@ -1,0 +1,131 @@
+"""One invocation, from arguments to exit code: settings, lock, platform, run, report."""
+
+import argparse
+import contextlib
+import json
+import os
+import secrets
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from common import logger, platform
+from common.cli import tell
+from common.config import load_settings, secrets_of, state_dir
+from common.errors import ExitCode
+from common.failures import Failure
+from common.ledger import Ledger
+from common.lock import mark_children, run_lock, shared_lock
+from common.pipeline import Pipeline
+from common.publish import write_atomically
+from common.report import Run, closing_lines, write_report
+from common.runner import Runner
+from common.settings import Settings
+from common.tools import Tools
+from common.watch import Watch
+
+log = logger.get_logger(__name__)
+
+
+def run_session(pipelines: Sequence[Pipeline], options: argparse.Namespace) -> int:
+    """Run the pipelines under the lock and return the exit code."""
+    run_id = new_run_id()
+    with logger.bound(run=run_id), run_lock(run_id, Path(sys.argv[0]).name, options.wait_lock):
+        settings = ready_settings(pipelines, options)
+        mark_children(run_id)
+        with opened_ledger(settings) as ledger:
+            close_unfinished(ledger)
+            return _run(pipelines, options, settings, ledger, run_id)
+
+
+def ready_settings(pipelines: Sequence[Pipeline], options: argparse.Namespace) -> Settings:
+    """The settings, after the embedded services that these steps use have been started where they were down."""
+
+    def load() -> Settings:
+        return load_settings(options.env, options.config, tuple(options.set))
+
+    settings = load()
+    chosen = [s for pipeline in pipelines for s in pipeline.selected(options.from_step, options.until)]
+    if platform.ensure_up(settings, {need for step in chosen for need in step.needs}, options.no_start):
+        settings = load()
+    export(settings, options)
+    for section in settings.services().values():
+        logger.hide(*secrets_of(section).values())
+    return settings
+
+
+def export(settings: Settings, options: argparse.Namespace) -> None:
+    """Let child processes, such as pipeline components, load the same settings."""
+    os.environ["MLOPS_ENVIRONMENT"] = settings.environment
+    if options.config:
+        os.environ["MLOPS_CONFIG_FILE"] = str(options.config.absolute())
+    for assignment in options.set:
+        path, _, value = assignment.partition("=")
+        os.environ["MLOPS_" + path.strip().upper().replace(".", "__")] = value
+
+
+@contextlib.contextmanager
+def opened_ledger(settings: Settings) -> Iterator[Ledger]:
+    """The ledger: this clone's own file, or the shared one, with the lock across machines that it needs."""
+    import sqlalchemy as sa
+
+    url = settings.ledger.url.get_secret_value()
+    with shared_lock(url) if url else contextlib.nullcontext():
+        ledger = Ledger(sa.make_url(url) if url else state_dir() / "ledger.db")
+        try:
+            yield ledger
+        finally:
+            ledger.close()
+
+
+def close_unfinished(ledger: Ledger) -> None:
+    """The lock is ours, so a run without an end is dead: say so, once."""
+    for run in ledger.unfinished_runs():
+        log.warning("an earlier run was killed; going on from what it left", earlier=run)
+        ledger.append(run, "run_ended", state="interrupted", body={"code": None})
+
+
+def new_run_id() -> str:
+    """Sortable by time, and unique on one machine."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+
+
+def _run(
+    pipelines: Sequence[Pipeline], options: argparse.Namespace, settings: Settings, ledger: Ledger, run_id: str
+) -> int:
+    def last_words(code: int) -> None:
+        ledger.append(run_id, "run_ended", state="interrupted", body={"code": code})
+
+    started_utc, started = datetime.now(UTC), time.monotonic()
+    with Watch(last_words).running() as watch:
+        names = [pipeline.name for pipeline in pipelines]
+        ledger.append(run_id, "run_started", state=",".join(names), body={"environment": settings.environment})
+        runner = Runner(Tools(settings), ledger, watch, run_id, options.force)
+        failure = _run_each(runner, pipelines, options)
+        code = failure.code if failure else ExitCode.OK
+        run = Run(run_id, names, started_utc, time.monotonic() - started, tuple(runner.outcomes), int(code), settings)
+        directory = state_dir() / "runs" / run_id
+        write_report(run, directory)
+        ledger.append(run_id, "run_ended", state="done" if not failure else "failed", body={"code": int(code)})
+        _say(run, failure, directory, options)
+    return int(code)
+
+
+def _run_each(runner: Runner, pipelines: Sequence[Pipeline], options: argparse.Namespace) -> Failure | None:
+    for pipeline in pipelines:
+        if failure := runner.run(pipeline, options.from_step, options.until):
+            return failure
+    return None
+
+
+def _say(run: Run, failure: Failure | None, directory: Path, options: argparse.Namespace) -> None:
+    if options.json:
+        print(json.dumps(run.as_data(), indent=2, ensure_ascii=False))
+    elif not options.quiet:
+        print(closing_lines(run, directory))
+    if failure:
+        write_atomically(directory / "traceback.txt", failure.trace.encode(), 0o600)
+        tell(failure.code, failure.cause, failure.hint, failure.trace if options.verbose else "",
+             run.outcomes[-1].step.name, run.run_id)  # fmt: skip

@@ -1,0 +1,110 @@
+"""One client per config section, made when first used. The only place that chooses between two clients.
+
+`tools.postgres` is described by the section `postgres`, and files that use it end in `_postgres`.
+"""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+from common.paths import state_dir
+
+if TYPE_CHECKING:
+    from common.dvc_client import DataRepository
+    from common.feast_client import FeatureStoreClient
+    from common.k8s_client import Kubernetes
+    from common.kubeflow_client import ClusterPipelines, LocalPipelines
+    from common.minio_client import ObjectStore
+    from common.postgres import Postgres
+    from common.registry import Registry
+    from common.serving_client import Serving
+    from common.settings import Settings
+
+
+class EffectLog(Protocol):
+    """Where effects are noted."""
+
+    def effect(self, kind: str, target: str, facts: dict[str, Any]) -> None:
+        """Note that `target` was made or changed."""
+
+
+class _Nowhere:
+    def effect(self, kind: str, target: str, facts: dict[str, Any]) -> None:
+        """A step called without a runner, as tests do, notes nothing."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """The run that a step is part of. `key` is the idempotency key of the step's effects."""
+
+    run_id: str = "test"
+    step: str = "test"
+    key: str = "test"
+    log: EffectLog = field(default_factory=_Nowhere)
+
+    def effect(self, kind: str, target: str, **facts: Any) -> None:
+        """Note in the ledger that the step changed the world: kind such as "object", and its name there."""
+        self.log.effect(kind, target, facts)
+
+
+class Tools:
+    """The clients that steps are handed. Nothing connects before it is used."""
+
+    def __init__(self, settings: "Settings", context: Context | None = None) -> None:
+        self.settings = settings
+        self.context = context or Context()
+
+    def within(self, context: Context) -> "Tools":
+        """The same clients for another step of the run."""
+        other = Tools(self.settings, context)
+        clients = {name: client for name, client in vars(self).items() if name not in ("settings", "context")}
+        vars(other).update(clients)
+        return other
+
+    @cached_property
+    def postgres(self) -> "Postgres":
+        from common.postgres import Postgres
+
+        return Postgres(self.settings.postgres)
+
+    @cached_property
+    def minio(self) -> "ObjectStore":
+        from common.minio_client import ObjectStore
+
+        return ObjectStore(self.settings.minio)
+
+    @cached_property
+    def dvc(self) -> "DataRepository":
+        from common.dvc_client import DataRepository
+
+        return DataRepository(self.settings, state_dir() / "dvc")
+
+    @cached_property
+    def feast(self) -> "FeatureStoreClient":
+        from common.feast_client import FeatureStoreClient
+
+        return FeatureStoreClient(self.settings)
+
+    @cached_property
+    def mlflow(self) -> "Registry":
+        from common.registry import Registry
+
+        return Registry(self.settings.mlflow)
+
+    @cached_property
+    def kubeflow(self) -> "LocalPipelines | ClusterPipelines":
+        from common.kubeflow_client import ClusterPipelines, LocalPipelines
+
+        return LocalPipelines() if self.settings.kubeflow.embedded else ClusterPipelines(self.settings.kubeflow)
+
+    @cached_property
+    def kubernetes(self) -> "Kubernetes":
+        from common.k8s_client import Kubernetes
+
+        return Kubernetes(self.settings.kubernetes)
+
+    @cached_property
+    def kserve(self) -> "Serving":
+        from common.serving_client import Serving
+
+        return Serving(self.kubernetes, self.settings.kserve, self.settings.minio)
