@@ -7,18 +7,30 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, Processor, WrappedLogger
 
 HIDDEN = "**********"
 _secrets: set[str] = set()
 
 
+class _Logger:
+    """structlog's logger, imported at the first line logged: it costs more than all else that --help needs."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, method: str) -> Any:
+        import structlog
+
+        return getattr(structlog.stdlib.get_logger(self._name), method)
+
+
 def get_logger(name: str) -> Any:
     """A structlog logger: log.info("uploaded", key=key, bytes=size)."""
-    return structlog.stdlib.get_logger(name)
+    return _Logger(name)
 
 
 def hide(*secrets: str) -> None:
@@ -36,13 +48,17 @@ def without_secrets(text: str) -> str:
 @contextmanager
 def bound(**values: str) -> Iterator[None]:
     """Add values such as run and step to every line logged inside."""
+    import structlog
+
     with structlog.contextvars.bound_contextvars(**values):
         yield
 
 
 def configure(verbosity: int = 0) -> None:
     """Send logs to stderr. verbosity: -1 warnings only, 0 info, 1 or more everything, third parties' included."""
-    shared: list[Processor] = [
+    import structlog
+
+    shared: "list[Processor]" = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -68,9 +84,11 @@ def _level(verbosity: int) -> int:
     return logging.WARNING if verbosity < 0 else logging.DEBUG if verbosity > 0 else logging.INFO
 
 
-def _formatter(shared: list[Processor]) -> logging.Formatter:
+def _formatter(shared: "list[Processor]") -> logging.Formatter:
+    import structlog
+
     human = sys.stderr.isatty()
-    last: list[Processor] = [
+    last: "list[Processor]" = [
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
         structlog.processors.format_exc_info,
         _hide_secrets,
@@ -81,10 +99,12 @@ def _formatter(shared: list[Processor]) -> logging.Formatter:
     )
 
 
-def _for_people() -> Processor:
+def _for_people() -> "Processor":
+    import structlog
+
     renderer = structlog.dev.ConsoleRenderer(pad_event_to=0, sort_keys=False)
 
-    def render(logger: WrappedLogger, name: str, event: EventDict) -> str:
+    def render(logger: "WrappedLogger", name: str, event: "EventDict") -> str:
         """The clock is enough on a terminal, and the step's name says where; the run's id is in the files."""
         event["timestamp"] = str(event.get("timestamp", ""))[11:19]
         event.pop("logger", None)
@@ -94,7 +114,7 @@ def _for_people() -> Processor:
     return render
 
 
-def _hide_secrets(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+def _hide_secrets(_: "WrappedLogger", __: str, event: "EventDict") -> "EventDict":
     return {key: _clean(value) for key, value in event.items()}
 
 

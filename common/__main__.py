@@ -1,0 +1,77 @@
+"""Looks at the installation: its settings, its services, its audit trail.
+
+Run it:  python -m common config [--origin | --schema]   the settings that hold, and where each came from
+         python -m common doctor [--json]                one line a service: address, version, latency, a write probe
+         python -m common audit verify                   is the ledger's hash chain whole?
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from common.errors import MlopsError
+
+
+def main() -> int:
+    """Parse, dispatch, and turn errors into a sentence and an exit code."""
+    options = _parser().parse_args()
+    commands: dict[str, Callable[[argparse.Namespace], int]] = {"config": _config, "doctor": _doctor, "audit": _audit}
+    try:
+        return commands[options.command](options)
+    except MlopsError as error:
+        print(error.message, error.hint, file=sys.stderr)
+        return int(error.exit_code)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m common", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--env", metavar="NAME", choices=["development", "staging", "production"])
+    common.add_argument("--config", metavar="FILE", type=Path)
+    common.add_argument("--set", metavar="a.b=c", action="append", default=[])
+    commands = parser.add_subparsers(dest="command", required=True)
+    config = commands.add_parser("config", parents=[common], help="show the settings")
+    config.add_argument("--origin", action="store_true", help="with the source of each value")
+    config.add_argument("--schema", action="store_true", help="the JSON Schema of config.yaml, for editors")
+    doctor = commands.add_parser("doctor", parents=[common], help="look at every service")
+    doctor.add_argument("--json", action="store_true")
+    audit = commands.add_parser("audit", parents=[common], help="check the audit trail")
+    audit.add_argument("action", choices=["verify"])
+    return parser
+
+
+def _config(options: argparse.Namespace) -> int:
+    from common import config_shown
+
+    if options.schema:
+        print(config_shown.schema())
+    else:
+        print(config_shown.listing(options.env, options.config, tuple(options.set), options.origin))
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from common import doctor
+    from common.config import load_settings
+
+    findings = doctor.examine(load_settings(options.env, options.config, tuple(options.set)))
+    print(json.dumps([f._asdict() for f in findings], indent=2) if options.json else doctor.as_text(findings))
+    return max((finding.exit_code for finding in findings), default=0)
+
+
+def _audit(options: argparse.Namespace) -> int:
+    from common.config import load_settings
+    from common.session import opened_ledger
+
+    with opened_ledger(load_settings(options.env, options.config, tuple(options.set))) as ledger:
+        bad = ledger.first_bad_entry()
+    print("The audit trail is whole." if bad is None else f"Entry {bad} is not what was written.")
+    return 0 if bad is None else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,38 @@
+"""Results of the toy pipeline, which the floor's tests run instead of a use case."""
+
+from typing import ClassVar
+
+from common.step import Dataset, Result, Section, Table
+
+
+class Numbers(Result):
+    """What stands in source.txt."""
+
+    volatile: ClassVar[frozenset[str]] = frozenset({"read_at"})
+    values: tuple[int, ...]
+    read_at: str = ""
+
+    def reads(self) -> tuple[Dataset, ...]:
+        return (Dataset(kind="table", name="source.txt", rows=len(self.values)),)
+
+
+class Total(Result):
+    """Their sum, in total.txt."""
+
+    total: int
+
+    def summary(self) -> str:
+        return f"total {self.total}"
+
+    def sections(self) -> tuple[Section, ...]:
+        row = ("<b>total</b>", str(self.total))
+        return (Section(title="Sum & more", table=Table(columns=("name", "value"), rows=(row,))),)
+
+
+class Told(Result):
+    """The total was told to the world."""
+
+    total: int
+
+    def links(self) -> tuple[tuple[str, str], ...]:
+        return (("Told", "http://127.0.0.1:1/told"),)
