@@ -2,7 +2,7 @@
 
 Streams over Arrow record batches with numpy, in the memory of one batch: about 10 million values a second for
 text, 200 million for numbers. Two tables with equal digests have the same columns (name and type), the same
-number of rows and, but for a chance of 1 in 2**64, the same rows; order of rows and of columns does not count.
+number of rows and, but for a chance of 1 in 2**64, the same rows. Order of rows and columns does not count.
 Not a defence against somebody who builds a collision on purpose: files are checked by their SHA-256 for that.
 """
 
@@ -91,11 +91,11 @@ def canonical_type(kind: "pa.DataType") -> str:
 
 
 def _salt(name: str) -> np.uint64:
-    return np.frombuffer(hashlib.sha256(name.encode()).digest()[:8], np.uint64)[0]
+    return np.uint64(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little"))
 
 
 def _mixed(x: Hashes) -> Hashes:
-    """Steele and others' splitmix64 finalizer, in place: each input bit flips each output bit half of the time."""
+    """The splitmix64 finalizer, in place: each input bit flips each output bit half of the time."""
     shifted = x >> np.uint64(30)
     x ^= shifted
     x *= np.uint64(0xBF58476D1CE4E5B9)
@@ -169,7 +169,8 @@ def _taken(hashes: Hashes, indices: Any) -> Hashes:
         return np.full(len(indices), NULL)
     if indices.null_count:
         indices = indices.fill_null(0)
-    return hashes[indices.to_numpy(zero_copy_only=False)]
+    taken: Hashes = hashes[indices.to_numpy(zero_copy_only=False)]
+    return taken
 
 
 def _extension() -> Any:

@@ -1,7 +1,7 @@
 """Named retry policies: `@retry.database` on the smallest repeatable call, and nowhere a bare retry.
 
 A policy repeats listed errors only (common/transient.py), in 4 tries and 60 seconds in all. It waits with
-full jitter or as long as the server's Retry-After says, logs each wait, and re-raises the last error as itself.
+full jitter, or as long as the server's Retry-After says, logs it, and re-raises the last error as itself.
 One layer: clients that retry on their own have that switched off where a policy acts.
 
 MLOPS_RETRY_SECONDS bounds the seconds of every policy and shortens the waits in proportion; 0 keeps the four

@@ -29,10 +29,14 @@ SQLSTATES = {"57P01", "57P02", "57P03", "53300", "40001", "40P01", "55P03"}
 # A refused connection has no SQLSTATE in psycopg2 and ADBC: only its text tells "wrong" from "not there".
 REFUSED_LOGIN = re.compile(
     r"authentication failed|no password supplied|pg_hba\.conf|(database|role) \".*\" does not exist"
-    r"|permission denied|is not permitted|certificate|SSL was required|invalid connection option",
+    r"|permission denied|is not permitted|certificate|SSL was required|invalid connection option"
+    r"|invalid value for parameter|unrecognized configuration parameter",
     re.IGNORECASE,
 )
-S3_CODES = {"SlowDown", "RequestTimeout", "RequestTimeoutException", "InternalError", "ServiceUnavailable"}
+S3_CODES = {
+    "SlowDown", "RequestTimeout", "RequestTimeoutException", "InternalError", "ServiceUnavailable",
+    "ConditionalRequestConflict",
+}  # fmt: skip
 MLFLOW_CODES = {
     "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED",
 }  # fmt: skip
@@ -102,7 +106,7 @@ def postgres(error: BaseException) -> Verdict | None:
 def botocore(error: BaseException) -> Verdict | None:
     """boto3's answers by S3 code and status, its broken connections, and bodies that arrived damaged."""
     names = kinds(error)
-    if names & {"botocore.exceptions.FlexibleChecksumError", "common.minio_client.CorruptedBody"}:
+    if names & {"botocore.exceptions.FlexibleChecksumError", "common.minio_errors.CorruptedBody"}:
         return ONCE
     if "botocore.exceptions.ClientError" in names:
         answer: dict[str, Any] = getattr(error, "response", {})

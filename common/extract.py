@@ -1,0 +1,312 @@
+"""A table of any size becomes one parquet file: one consistent snapshot, exact types, in bounded memory.
+
+One COPY statement is streamed as Arrow batches (ADBC) while the batches before it are checked, digested and
+written. Either all rows arrive and the file appears, or none do.
+
+What the types become: integers, floats, booleans, dates, times and bytea stay. timestamp and timestamptz are
+microseconds UTC (a timestamp without zone is read as UTC). numeric(p, s) with p up to 15 is float64, from
+which every value rounds back exactly; numeric(p, 0) up to p = 18 is int64; other declared ones up to p = 38
+are decimal128; a numeric of no declared precision is float64, and so is money. Everything else (json, uuid,
+arrays, enums, inet, intervals, ranges, character(n), ...) is text as PostgreSQL prints it.
+"""
+
+import difflib
+import queue
+import threading
+from collections import Counter
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from common import retry
+from common.digest import TableDigest, sha256_of
+from common.errors import InvalidData
+from common.logger import get_logger
+from common.postgres import Postgres, Source, select_from
+from common.publish import whole_file
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from sqlalchemy import ColumnElement, FromClause, Select
+
+log = get_logger(__name__)
+
+BATCH_BYTES = 8 << 20
+BATCHES_AHEAD = 2
+# First and last microsecond, and day, of a Python datetime. PostgreSQL's infinity lies outside.
+MICROSECONDS = (-62_135_596_800_000_000, 253_402_300_799_999_999)
+DAYS = (-719_162, 2_932_896)
+AS_THEY_ARE = {
+    "bool", "int2", "int4", "int8", "float4", "float8", "text", "varchar", "name", "date", "time",
+    "timestamp", "timestamptz", "bytea",
+}  # fmt: skip
+
+
+class EmptyExtract(InvalidData):
+    """The source has no rows."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to extract. No columns: all but the dropped ones. `as_of` bounds `event_time`, inclusive."""
+
+    source: Source
+    columns: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+    event_time: str | None = None
+    as_of: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Extract:
+    """A finished extract. `digest` names the content, whatever the row order; `sha256` this file's bytes."""
+
+    path: Path
+    rows: int
+    digest: str
+    sha256: str
+    size_bytes: int
+    columns: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class SourceColumn:
+    """A column of the source as PostgreSQL describes it."""
+
+    name: str
+    kind: str
+    precision: int | None
+    scale: int | None
+
+    def expression(self) -> "ColumnElement[Any]":
+        """How to select it so that it arrives as a type that Arrow and parquet have."""
+        import sqlalchemy as sa
+
+        cast = self._cast()
+        column: ColumnElement[Any] = sa.column(self.name)
+        return column.op("::")(sa.literal_column(cast)).label(self.name) if cast else column
+
+    def _cast(self) -> str | None:
+        if self.kind == "numeric":
+            return self._numeric()
+        if self.kind == "money":
+            return "numeric::float8"
+        if self.kind in {"oid", "xid", "cid"}:
+            return "text::int8"
+        return None if self.kind in AS_THEY_ARE else "text"
+
+    def _numeric(self) -> str | None:
+        if self.precision is None or self.scale is None or self.precision > 38:
+            return "float8"
+        if self.scale == 0 and self.precision <= 18:
+            return "int8"
+        return "float8" if self.precision <= 15 else None
+
+    def arrives_as(self, kind: "pa.DataType") -> "pa.DataType":
+        """The type to keep, given the type that ADBC delivers."""
+        import pyarrow as pa
+
+        if self.kind == "numeric" and self._numeric() is None:
+            return pa.decimal128(self.precision or 38, self.scale or 0)
+        return pa.timestamp("us", "UTC") if pa.types.is_timestamp(kind) else kind
+
+
+def run(postgres: Postgres, wanted: Wanted, path: Path) -> Extract:
+    """Extract what is wanted into `path`.
+
+    Raises EmptyExtract without rows, InvalidData for a missing table or column (naming the nearest one), and
+    what Postgres.translated raises for the server.
+    """
+    columns = _chosen(wanted, describe(postgres, wanted.source))
+    with postgres.translated(), whole_file(path) as temporary:
+        rows, digest, schema = _stream(postgres, wanted, columns, temporary)
+        if not rows:
+            until = f" up to {wanted.as_of.isoformat()}" if wanted.as_of else ""
+            raise EmptyExtract(f"{wanted.source} has no rows{until}; refusing to publish an empty snapshot.")
+        done = (rows, digest, sha256_of(temporary), temporary.stat().st_size)
+    log.info("extracted", source=str(wanted.source), rows=rows, bytes=done[3], digest=digest[:12])
+    return Extract(path, *done, tuple((field.name, str(field.type)) for field in schema))
+
+
+def describe(postgres: Postgres, source: Source) -> tuple[SourceColumn, ...]:
+    """The source's columns, with the types that PostgreSQL gives them. Reads no rows."""
+    import sqlalchemy as sa
+
+    with postgres.translated():
+        described = _described(
+            postgres, sa.select(sa.text("*")).select_from(select_from(postgres, source)).limit(0)
+        )
+    twice = [name for name, times in Counter(column.name for column in described).items() if times > 1]
+    if twice:
+        raise InvalidData(
+            f"{source} has more than one column named {twice[0]}.", "Give each its own name with AS."
+        )
+    return described
+
+
+@retry.database
+def _described(postgres: Postgres, nothing: "Select[Any]") -> tuple[SourceColumn, ...]:
+    import sqlalchemy as sa
+
+    with postgres.engine.connect() as connection:
+        cursor: Any = connection.execute(nothing).cursor
+        description = cursor.description
+        oids = {each.type_code for each in description}
+        names = sa.text("SELECT oid::bigint, typname FROM pg_type WHERE oid = ANY(:oids)")
+        found = connection.execute(names, {"oids": list(oids)})
+        kinds: dict[int, str] = dict(found.tuples().all())
+    return tuple(SourceColumn(c.name, kinds[c.type_code], *_precision(c)) for c in description)
+
+
+def _precision(column: Any) -> tuple[int | None, int | None]:
+    # psycopg2 says 65535 for a numeric of no declared precision.
+    declared = column.precision is not None and column.precision <= 1000
+    return (column.precision, column.scale) if declared else (None, None)
+
+
+def _chosen(wanted: Wanted, described: Sequence[SourceColumn]) -> tuple[SourceColumn, ...]:
+    known = {column.name: column for column in described}
+    for name in (*wanted.columns, *([wanted.event_time] if wanted.event_time else [])):
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1, 0.5)
+            hint = f"Did you mean {near[0]}?" if near else f"It has: {', '.join(known)}."
+            raise InvalidData(f"{wanted.source} has no column {name}.", hint)
+    names = wanted.columns or tuple(name for name in known if name not in wanted.dropped)
+    return tuple(known[name] for name in names)
+
+
+def statement_of(wanted: Wanted, columns: Sequence[SourceColumn], source: "FromClause") -> str:
+    """The SELECT as text. Identifiers are quoted, and the one value written as a literal, by SQLAlchemy."""
+    import sqlalchemy as sa
+    from sqlalchemy.dialects.postgresql.base import PGDialect
+
+    select = sa.select(*(column.expression() for column in columns)).select_from(source)
+    if wanted.event_time and wanted.as_of:
+        moment = wanted.as_of if wanted.as_of.tzinfo else wanted.as_of.replace(tzinfo=UTC)
+        bound = sa.literal(moment, sa.TIMESTAMP(timezone=True))
+        select = select.where(sa.column(wanted.event_time) <= bound)
+    dialect = PGDialect(paramstyle="named")  # type: ignore[no-untyped-call]
+    compiled = select.compile(dialect=dialect, compile_kwargs={"literal_binds": True})
+    return str(compiled)
+
+
+@retry.database
+def _stream(
+    postgres: Postgres, wanted: Wanted, columns: Sequence[SourceColumn], path: Path
+) -> tuple[int, str, "pa.Schema"]:
+    """One statement, from connecting to the last row: what can be repeated without mixing two snapshots."""
+    from adbc_driver_postgresql import StatementOptions, dbapi
+
+    statement = statement_of(wanted, columns, select_from(postgres, wanted.source))
+    with dbapi.connect(postgres.dsn()) as connection, connection.cursor() as cursor:
+        cursor.adbc_statement.set_options(**{StatementOptions.BATCH_SIZE_HINT_BYTES.value: str(BATCH_BYTES)})
+        cursor.execute(statement)
+        reader = cursor.fetch_record_batch()
+        kept = [(c.name, c.arrives_as(f.type)) for c, f in zip(columns, reader.schema, strict=True)]
+        return _write(reader, kept, wanted.source, path)
+
+
+def _write(
+    reader: Any, kept: list[tuple[str, "pa.DataType"]], source: Source, path: Path
+) -> tuple[int, str, "pa.Schema"]:
+    """Check, digest and write every batch; returns the number of rows, the content digest and the schema."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema(kept)
+    digest = TableDigest(schema)
+    texts = [name for name, kind in kept if pa.types.is_string(kind)]
+    file = pq.ParquetWriter(path, schema, compression="zstd", compression_level=1, use_dictionary=texts)
+    with file, closing(_read_ahead(reader)) as batches:
+        for batch in batches:
+            exact = _exact(batch, schema, source)
+            digest.update(exact)
+            file.write_batch(exact)
+    return digest.rows, digest.hexdigest(), schema
+
+
+def _read_ahead(reader: Any) -> Generator["pa.RecordBatch", None, None]:
+    """Yield the reader's batches while a thread fetches the next: server, driver and we work side by side."""
+    fetched: queue.Queue[Any] = queue.Queue(BATCHES_AHEAD)
+    stopped = threading.Event()
+
+    def fetch() -> None:
+        last: Any = None
+        try:
+            for batch in reader:
+                fetched.put(batch)
+                if stopped.is_set():
+                    return
+        except Exception as error:  # handed over and raised where the batches are used
+            last = error
+        fetched.put(last)
+
+    thread = threading.Thread(target=fetch, name="read-ahead", daemon=True)
+    thread.start()
+    try:
+        while (batch := fetched.get()) is not None:
+            if isinstance(batch, Exception):
+                raise batch
+            yield batch
+    finally:
+        stopped.set()
+        while thread.is_alive():
+            _drain(fetched)
+            thread.join(0.05)
+
+
+def _drain(fetched: "queue.Queue[Any]") -> None:
+    try:
+        while True:
+            fetched.get_nowait()
+    except queue.Empty:
+        pass
+
+
+def _exact(batch: "pa.RecordBatch", schema: "pa.Schema", source: Source) -> "pa.RecordBatch":
+    import pyarrow as pa
+
+    columns = [
+        _exact_column(column, field, source) for column, field in zip(batch.columns, schema, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _exact_column(column: Any, field: "pa.Field", source: Source) -> Any:
+    import pyarrow as pa
+
+    if isinstance(column, pa.ExtensionArray):
+        column = column.storage
+    if pa.types.is_decimal(field.type):
+        return _decimals(column, field, source)
+    if pa.types.is_timestamp(field.type):
+        _refuse_outside(column.view(pa.int64()), MICROSECONDS, field, source)
+    if pa.types.is_date32(field.type):
+        _refuse_outside(column.view(pa.int32()), DAYS, field, source)
+    return column.cast(field.type)
+
+
+def _decimals(column: Any, field: "pa.Field", source: Source) -> Any:
+    import pyarrow as pa
+
+    try:
+        return column.cast(field.type)
+    except pa.ArrowInvalid:
+        raise InvalidData(
+            f"Column {field.name} of {source} holds NaN or infinity, which {field.type} has not.",
+            "Select it as double precision through uc1.query, or drop it.",
+        ) from None
+
+
+def _refuse_outside(numbers: Any, bounds: tuple[int, int], field: "pa.Field", source: Source) -> None:
+    import pyarrow.compute as pc
+
+    ends = pc.min_max(numbers).as_py()
+    if ends["min"] is not None and not bounds[0] <= ends["min"] <= ends["max"] <= bounds[1]:
+        raise InvalidData(
+            f"Column {field.name} of {source} holds infinity or years outside 1 to 9999.",
+            "Replace those values through uc1.query, or drop the column.",
+        )
