@@ -32,7 +32,8 @@ def run(tools: Tools) -> Numbers:
 
 def spawn_sleeper() -> int:
     """A child as a pipeline component would be one: it carries the run's mark."""
-    return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(120)"]).pid
+    sleeper = [sys.executable, "-c", "import time; time.sleep(120)"]
+    return subprocess.Popen(sleeper, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).pid
 
 
 if __name__ == "__main__":

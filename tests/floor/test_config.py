@@ -1,0 +1,172 @@
+"""Configuration: layers in their order, wrong keys by name, embedded or remote by section, secrets never shown."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from common.config import ROOT, load_settings, load_with_origins
+from common.config_shown import listing, schema
+from common.config_sources import ignored_tool_variables
+from common.errors import ConfigError
+
+USERS_OWN = """\
+environment: development
+postgres:
+  host: postgresql.postgresql.svc.cluster.local
+  port: 5432
+  database: mlops
+  user: postgres
+  password: postgres123
+minio:
+  endpoint: minio.minio.svc.cluster.local:9000
+  access_key: minioadmin
+  secret_key: minioadmin123
+  bucket: mlops
+mlflow:
+  tracking_uri: http://mlflow.mlflow.svc.cluster.local:5000
+kubeflow:
+  host: http://ml-pipeline.kubeflow.svc.cluster.local:8888
+feast:
+  repo_path: ./feature_repo
+uc1:
+  raw_data_path: raw/customers.parquet
+  model_name: churn-predictor
+  namespace: models
+"""
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A state directory of its own, with a platform that has published two addresses."""
+    monkeypatch.setenv("MLOPS_STATE_DIR", str(tmp_path))
+    (tmp_path / "pw").write_text("from-a-file\n")
+    (tmp_path / "addresses.yaml").write_text(
+        f"postgres: {{host: 127.0.0.1, port: 6543, user: mlops, password_file: {tmp_path / 'pw'}}}\n"
+        "mlflow: {tracking_uri: 'http://127.0.0.1:5001'}\n"
+    )
+    (tmp_path / "seeded.yaml").write_text("uc1: {table: customers, label: churned, entity: customer_id}\n")
+    return tmp_path
+
+
+def write(directory: Path, text: str, name: str = "config.yaml") -> Path:
+    path = directory / name
+    path.write_text(text)
+    return path
+
+
+def test_the_users_own_file_loads_as_it_is_and_runs_embedded(tmp_path: Path) -> None:
+    settings = load_settings(config_file=write(tmp_path, USERS_OWN))
+    assert settings.environment == "development"
+    assert (settings.postgres.host, settings.postgres.port) == ("127.0.0.1", 6543)
+    assert settings.postgres.password.get_secret_value() == "from-a-file"
+    assert settings.uc1.model_name == "churn-predictor"
+    assert (settings.uc1.table, settings.uc1.label) == ("customers", "churned")
+
+
+def test_a_remote_section_keeps_the_address_of_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, USERS_OWN.replace("mlflow:\n", "mlflow:\n  embedded: false\n"))
+    settings = load_settings(config_file=path)
+    assert settings.mlflow.tracking_uri == "http://mlflow.mlflow.svc.cluster.local:5000"
+    assert settings.postgres.host == "127.0.0.1"
+
+
+def test_a_named_table_of_the_users_own_does_not_get_the_seeded_columns(tmp_path: Path) -> None:
+    path = write(tmp_path, USERS_OWN + "  table: orders\n")
+    assert load_settings(config_file=path).uc1.label is None
+
+
+def test_layers_hold_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, "uc1: {seed: 1, golden_rows: 1, holdout_share: 0.1}\n")
+    write(tmp_path, "uc1: {seed: 2, golden_rows: 2}\n", "config.development.yaml")
+    monkeypatch.setenv("MLOPS_UC1__SEED", "3")
+    settings, origins = load_with_origins(config_file=path)
+    assert (settings.uc1.seed, settings.uc1.golden_rows, settings.uc1.holdout_share) == (3, 2, 0.1)
+    assert origins["uc1.seed"] == "environment"
+    assert origins["uc1.golden_rows"] == "config.development.yaml"
+    assert load_settings(config_file=path, overrides=("uc1.seed=4",)).uc1.seed == 4
+
+
+def test_a_mounted_secret_is_read_and_a_missing_one_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, "minio: {embedded: false}\n")
+    monkeypatch.setenv("MLOPS_MINIO__SECRET_KEY_FILE", str(tmp_path / "pw"))
+    assert load_settings(config_file=path).minio.secret_key.get_secret_value() == "from-a-file"
+    monkeypatch.setenv("MLOPS_MINIO__SECRET_KEY_FILE", "/nowhere/secret")
+    with pytest.raises(ConfigError, match="minio.secret_key_file in the environment names /nowhere/secret"):
+        load_settings(config_file=path)
+
+
+def test_the_tools_own_variables_hold_for_remote_sections_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGHOST", "elsewhere")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://elsewhere")
+    path = write(tmp_path, "mlflow: {embedded: false}\n")
+    settings = load_settings(config_file=path)
+    assert settings.mlflow.tracking_uri == "http://elsewhere"
+    assert settings.postgres.host == "127.0.0.1"
+    assert ignored_tool_variables({"postgres"}) == ["PGHOST"]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("uc1: {model_nmae: x}\n", "There is no setting uc1.model_nmae. Did you mean model_name?"),
+        ("postgrse: {}\n", "There is no setting postgrse. Did you mean postgres?"),
+        ("postgres: {port: abc}\n", "The setting postgres.port is wrong"),
+        ("uc1: {seed: 1, seed: 2}\n", "the key 'seed' is given twice"),
+        ("uc1:\n\t- x\n", "is not valid YAML"),
+        ("- a list\n", "must hold sections"),
+        ("x: " + "y" * 300_000, "larger than"),
+        ("kubeflow: {embedded: false}\n", "kubeflow is remote but postgres, minio, mlflow is embedded"),
+        ("kubernetes: {embedded: false}\n", "kubernetes is remote but postgres, minio, mlflow is embedded"),
+        ("environment: production\npostgres: {password: postgres123}\n", "postgres.password is a well-known default"),
+        ("environment: staging\ngit: {embedded: true}\n", "staging refuses the embedded git"),
+    ],
+)
+def test_a_wrong_configuration_is_refused_with_what_and_where(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_settings(config_file=write(tmp_path, text))
+    assert sentence in refused.value.message
+    assert refused.value.exit_code == 78
+
+
+def test_a_file_that_was_named_must_exist() -> None:
+    with pytest.raises(ConfigError, match="no configuration file"):
+        load_settings(config_file=Path("/nowhere/config.yaml"))
+
+
+@pytest.mark.parametrize("environment", ["development", "staging", "production"])
+def test_the_shipped_files_load(environment: str) -> None:
+    settings = load_settings(environment)
+    assert settings.environment == environment
+    assert all(section.embedded == (environment == "development") for section in settings.services().values())
+
+
+def test_every_shipped_key_has_a_comment_or_stands_in_a_commented_line() -> None:
+    lines = (ROOT / "config.yaml").read_text().splitlines()
+    for line in lines:
+        if line and not line.startswith((" ", "#")):
+            assert "#" in line or line.strip() in ("feast:",), line
+
+
+def test_the_listing_shows_origins_and_no_secret(tmp_path: Path) -> None:
+    text = listing(None, write(tmp_path, USERS_OWN), (), origin=True)
+    assert "from-a-file" not in text
+    assert "minioadmin123" not in text
+    assert 'postgres.host = "127.0.0.1"    # the embedded platform' in text
+    assert 'uc1.namespace = "models"    # config.yaml' in text
+
+
+def test_the_schema_for_editors_is_current_and_accepts_the_shipped_file() -> None:
+    import jsonschema
+    import yaml
+
+    stored = (ROOT / "config.schema.json").read_text()
+    assert stored == schema() + "\n", "make it again: python -m common config --schema > config.schema.json"
+    jsonschema.validate(yaml.safe_load((ROOT / "config.yaml").read_text()), json.loads(stored))
+
+
+def test_a_password_cannot_change_the_host_of_a_url(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = write(tmp_path, "postgres: {embedded: false, host: db, password: 'p@ss/w#d:1'}\n")
+    url = load_settings(config_file=path).postgres.url()
+    assert (url.host, url.password) == ("db", "p@ss/w#d:1")
+    assert "p@ss" not in repr(url)
