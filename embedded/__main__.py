@@ -1,0 +1,68 @@
+"""The laptop's platform: PostgreSQL, S3, MLflow, a Kubernetes API and git, on loopback, from pip alone.
+
+python -m embedded up [--only postgres,minio] [--json]   start what is down; wait until it works
+python -m embedded status [--json]                       name, address, pid, memory, uptime, state
+python -m embedded down                                  stop everything; data stay
+python -m embedded prune                                 remove old logs, cache entries and run reports
+python -m embedded reset [--yes]                         stop everything and delete all data
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import NoReturn
+
+OF_THE_USER = ("PG", "AWS_", "MLFLOW_", "GIT_")
+
+
+def main() -> NoReturn:
+    """Understand the command line, do it, and end with a code of common.errors.ExitCode."""
+    options = _parser().parse_args()
+    from common.errors import MlopsError
+
+    try:
+        sys.exit(_run(options))
+    except MlopsError as error:
+        sys.stderr.write(f"{error.message}\n" + (f"{error.hint}\n" if error.hint else ""))
+        sys.exit(int(error.exit_code))
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(130)
+
+
+def _parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("python -m embedded", description=__doc__, formatter_class=raw)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="up|status|down|prune|reset")
+    up = commands.add_parser("up", help="start what is down; wait until it works")
+    up.add_argument("--only", metavar="a,b", default="", help="these services and what they need")
+    status = commands.add_parser("status", help="how the services are")
+    for command in (up, status):
+        command.add_argument("--json", action="store_true", help="data on stdout instead of a table")
+    commands.add_parser("down", help="stop everything; data stay")
+    commands.add_parser("prune", help="remove old logs, cache entries and run reports")
+    reset = commands.add_parser("reset", help="stop everything and delete all data")
+    reset.add_argument("--yes", action="store_true", help="do not ask")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    from common.config import load_settings
+    from common.paths import state_dir
+    from embedded import commands, selection
+    from embedded.layout import Layout
+
+    settings = load_settings()
+    for name in [name for name in os.environ if name.startswith(OF_THE_USER)]:
+        del os.environ[name]  # libpq and git would obey them, and they speak of other servers
+    layout = Layout(state_dir().resolve())
+    command = commands.Commands(layout, settings, selection.services(layout, settings))
+    chosen = getattr(command, options.command)
+    arguments = {name: value for name, value in vars(options).items() if name != "command"}
+    return int(chosen(**arguments))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,190 @@
+"""Starts and stops the services: side by side where they can, in order where they must.
+
+Whoever starts a service holds its mutex until it is healthy, so of twenty callers at once one starts it and the
+others find it running. Every step can be done again: what a killed `up` left half done, the next one completes.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from common.errors import Unavailable
+from embedded import addresses, locks, ports, units
+from embedded.layout import Layout
+from embedded.secret_files import masked
+from embedded.services.service import NotReady, Service
+
+UP_SECONDS = 300
+FAILED_STARTS = 4  # in a row, each within seconds: it will not come up by waiting
+
+
+class NeedFailed(Exception):
+    """What a service stands on did not start; the reason is told there."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """How a service came up."""
+
+    name: str
+    address: str
+    seconds: float
+    was_up: bool
+
+
+class Platform:
+    """The services of one state directory. `tell` gets a line for people as soon as there is one."""
+
+    def __init__(self, layout: Layout, services: Sequence[Service], tell: Callable[[str], None]) -> None:
+        self.layout = layout
+        self.services = {service.name: service for service in services}
+        self.tell = tell
+        self._given_up = threading.Event()
+        self._launched = {name: threading.Event() for name in self.services}
+
+    def up(self, names: Sequence[str]) -> list[Started]:
+        """Start these services and what they need; return when all work. Raises Unavailable (exit 69)."""
+        self.layout.create()
+        with locks.held(self.layout.units / "platform.mutex", UP_SECONDS, shared=True):
+            chosen = self._with_needs(names)
+            with ThreadPoolExecutor(max(len(chosen), 1)) as pool:
+                ready: dict[str, Future[Started]] = {}
+                for service in chosen:
+                    ready[service.name] = pool.submit(self._bring_up, service, ready)
+                return self._all(ready)
+
+    def down(self) -> list[str]:
+        """Stop everything, what depends first; return what was running."""
+        self.layout.create()
+        with locks.held(self.layout.units / "platform.mutex", UP_SECONDS):
+            return [name for layer in self._layers() for name in self._stop_together(layer)]
+
+    def _with_needs(self, names: Sequence[str]) -> list[Service]:
+        """In the order of declaration, which puts what is needed first."""
+        wanted, open_names = set[str](), list(names)
+        while open_names:
+            name = open_names.pop()
+            wanted.add(name)
+            open_names += [need for need in self.services[name].needs if need not in wanted]
+        return [service for name, service in self.services.items() if name in wanted]
+
+    def _all(self, ready: dict[str, Future[Started]]) -> list[Started]:
+        """Wait for all; the first real failure is raised when nothing is left running behind it."""
+        try:
+            failures = [error for future in ready.values() if (error := future.exception())]
+        except BaseException:
+            self._given_up.set()
+            raise
+        for error in sorted(failures, key=lambda error: isinstance(error, NeedFailed)):
+            raise error
+        return [future.result() for future in ready.values()]
+
+    def _bring_up(self, service: Service, ready: dict[str, Future[Started]]) -> Started:
+        self._await_needs(service, ready)
+        began = time.monotonic()
+        with locks.held(self.layout.unit(service.name, "mutex"), UP_SECONDS):
+            service.install()
+            launched_now, port = self._ensure_running(service)
+            self._launched[service.name].set()
+            if service.ports:
+                self._await_health(service, port)
+            service.prepare(port)
+            sections = service.sections(port)
+            addresses.publish(self.layout, sections)
+        started = Started(service.name, shown_address(sections), time.monotonic() - began, not launched_now)
+        how = f"up in {started.seconds:.1f} s" if launched_now else "already up" if service.ports else "ready"
+        self.tell(f"{started.name:<11} {started.address:<28} {how}")
+        return started
+
+    def _await_needs(self, service: Service, ready: dict[str, Future[Started]]) -> None:
+        for need in service.needs:
+            while service.waits_itself and not self._launched[need].wait(0.05) and not ready[need].done():
+                pass
+            if (not service.waits_itself or ready[need].done()) and ready[need].exception():
+                raise NeedFailed(f"{service.name} needs {need}")
+
+    def _ensure_running(self, service: Service) -> tuple[bool, int]:
+        """Launch the service unless it runs as it should; one that runs with other settings is replaced."""
+        if not service.ports:
+            return False, 0
+        record = units.running(self.layout, service.name)
+        if record and record.digest == service.program(record.port).digest() and not self._lost_port(service, record):
+            return False, record.port
+        if record:
+            units.stop(self.layout, service.name)
+        return True, self._launch(service, service.ports)
+
+    def _launch(self, service: Service, wanted: ports.PortRange) -> int:
+        reservation = ports.reserve(self.layout, service.name, wanted)
+        try:
+            service.before_start()
+            units.launch(self.layout, service.program(reservation.port), reservation)
+        finally:
+            reservation.close()
+        return reservation.port
+
+    def _lost_port(self, service: Service, record: units.Record) -> bool:
+        """Is the service down while a stranger sits on its port? Then waiting is no use, another port is."""
+        assert service.ports
+        return record.pid is None and record.failures > 1 and not ports.is_free(record.port, service.ports.size)
+
+    def _await_health(self, service: Service, port: int) -> None:
+        deadline = time.monotonic() + service.patience_seconds
+        while not self._given_up.is_set():
+            record = units.running(self.layout, service.name)
+            missing = self._missing(service, port, record)
+            if not missing:
+                return
+            if time.monotonic() > deadline or not record or record.failures >= FAILED_STARTS:
+                raise self._unhealthy(service, missing)
+            time.sleep(0.05)
+        raise NeedFailed("interrupted")
+
+    def _missing(self, service: Service, port: int, record: units.Record | None) -> str:
+        """Why the service is not healthy; empty when it is."""
+        if not record or not record.pid:
+            return "its process ended"
+        if not units.listens(record.pid, port):
+            return f"it does not listen on port {port}"
+        try:
+            service.check(port)
+        except NotReady as reason:
+            return str(reason)
+        return ""
+
+    def _unhealthy(self, service: Service, missing: str) -> Unavailable:
+        log = masked(self.layout, units.last_lines(self.layout, service.name))
+        return Unavailable(
+            f"The embedded {service.name} did not become healthy: {masked(self.layout, missing)}.",
+            f"Its log {self.layout.log(service.name)} ends with:\n{log}",
+        )
+
+    def _layers(self) -> list[list[str]]:
+        """Names that can be stopped together; each layer only after the one before it."""
+        needed = {need for service in self.services.values() for need in service.needs}
+        return [[n for n in self.services if n not in needed], [n for n in self.services if n in needed]]
+
+    def _stop_together(self, names: list[str]) -> list[str]:
+        with ThreadPoolExecutor(max(len(names), 1)) as pool:
+            return [name for name, was_running in zip(names, pool.map(self._stop, names), strict=True) if was_running]
+
+    def _stop(self, name: str) -> bool:
+        service, began = self.services[name], time.monotonic()
+        with locks.held(self.layout.unit(name, "mutex"), 20):
+            addresses.withdraw(self.layout, service.publishes)
+            was_running = bool(service.ports) and units.stop(self.layout, name)
+        if was_running:
+            self.tell(f"{name:<11} stopped in {time.monotonic() - began:.1f} s")
+        return was_running
+
+
+def shown_address(sections: addresses.Sections) -> str:
+    """One address for people, out of what a service publishes."""
+    keys = next(iter(sections.values()))
+    if "host" in keys:
+        return f"{keys['host']}:{keys['port']}"
+    return str(next(iter(keys.values())))
