@@ -37,7 +37,7 @@ def _verdict(
     if last.body["static_key"] != static_key(step, present, settings):
         return "runs (its inputs, settings, code or libraries have changed)"
     known[step.output()] = result_of(last, step.output())
-    return "runs each time, to see whether its source has changed" if step.always else "unchanged, unless the world moved"
+    return "runs each time, to see whether its source changed" if step.always else "unchanged, unless the world moved"
 
 
 def _known(wanted: type[Result], ledger: Ledger | None, known: dict[type[Result], Result | None]) -> Result | None:
@@ -53,6 +53,6 @@ def writes_of(step: Step) -> str:
     start = next((n for n, line in enumerate(lines) if line.startswith("Writes")), None)
     if start is None:
         return "nothing"
-    more = [line for line in lines[start + 1 :]]
+    more = lines[start + 1 :]
     end = next((n for n, line in enumerate(more) if not line.startswith(" ")), len(more))
     return " ".join(" ".join([lines[start].removeprefix("Writes"), *more[:end]]).split())

@@ -35,7 +35,7 @@ def _explained(error: BaseException) -> tuple[ExitCode, str, str]:
     if isinstance(error, KeyboardInterrupt):
         return ExitCode.INTERRUPTED, "Stopped by Ctrl-C; run it again to go on where it was.", ""
     if isinstance(error, OSError) and error.errno in DISK:
-        return ExitCode.STORAGE, f"{_where(error)}: {error.strerror}.", "Free space, or mend the disk, and run it again."
+        return ExitCode.STORAGE, f"{_where(error)}: {error.strerror}.", "Free space or mend the disk; then run again."
     if isinstance(error, PermissionError):
         return ExitCode.PERMISSION, f"{_where(error)}: permission denied.", "Give this user access to it."
     first_line = next(iter(str(error).splitlines()), "")

@@ -67,16 +67,16 @@ class Ledger:
         """Add an event. Raises StorageFull where the disk refuses it."""
         text = without_secrets(json.dumps(body or {}, sort_keys=True, default=str))
         at = datetime.now(UTC).isoformat(timespec="microseconds")
-        values = dict(at=at, run=run, kind=kind, step=step, state=state, result_type=result_type, body=text)
+        names = {"run": run, "kind": kind, "step": step, "state": state, "result_type": result_type}
         try:
             with self._engine.connect().execution_options(immediate=True) as connection, connection.begin():
                 self._lock(connection)
-                last = connection.execute(sa.select(_events.c.seq, _events.c.hash).order_by(_events.c.seq.desc())).first()
-                seq, prev = (last.seq + 1, last.hash) if last else (1, FIRST_HASH)
-                chained = {"seq": seq, **values, "prev": prev}
+                seq, prev = self._tail(connection)
+                chained = {"seq": seq + 1, "at": at, **names, "body": text, "prev": prev}
                 connection.execute(_events.insert().values(**chained, hash=_hash(chained)))
         except sa.exc.OperationalError as error:
-            raise StorageFull(f"The ledger at {self._url.render_as_string()} refuses to be written: {error.orig}.") from error
+            place = self._url.render_as_string()
+            raise StorageFull(f"The ledger at {place} refuses to be written: {error.orig}.") from error
 
     def latest_good(self, step: str) -> Event | None:
         """The newest good end of this step."""
@@ -132,7 +132,7 @@ class Ledger:
             broken = Path(str(self._url.database))
             aside = broken.with_suffix(f".broken-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
             broken.replace(aside)
-            log.warning("the ledger was damaged and is moved aside; effects are found where they live", aside=str(aside))
+            log.warning("a damaged ledger is moved aside; effects are found where they live", aside=str(aside))
             return self._prepared()
 
     def _prepared(self) -> sa.Engine:
@@ -142,6 +142,12 @@ class Ledger:
             sa.event.listen(engine, "begin", _sqlite_begin)
         _metadata.create_all(engine)
         return engine
+
+    def _tail(self, connection: sa.Connection) -> tuple[int, str]:
+        """Number and hash of the newest event."""
+        newest = sa.select(_events.c.seq, _events.c.hash).order_by(_events.c.seq.desc())
+        row = connection.execute(newest).first()
+        return (row.seq, row.hash) if row else (0, FIRST_HASH)
 
     def _lock(self, connection: sa.Connection) -> None:
         if self._url.get_backend_name() == "postgresql":

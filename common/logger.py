@@ -58,7 +58,7 @@ def configure(verbosity: int = 0) -> None:
     """Send logs to stderr. verbosity: -1 warnings only, 0 info, 1 or more everything, third parties' included."""
     import structlog
 
-    shared: "list[Processor]" = [
+    shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -88,7 +88,7 @@ def _formatter(shared: "list[Processor]") -> logging.Formatter:
     import structlog
 
     human = sys.stderr.isatty()
-    last: "list[Processor]" = [
+    last: list[Processor] = [
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
         structlog.processors.format_exc_info,
         _hide_secrets,

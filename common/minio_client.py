@@ -11,6 +11,7 @@ import mimetypes
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -34,6 +35,8 @@ CONNECT_SECONDS = 3
 READ_SECONDS = 20
 MULTIPART_BYTES = 64 << 20
 CHUNK_BYTES = 1 << 20
+# Can never exist, and unlike an empty file both boto3 and DVC pass over it.
+NO_FILE = "/dev/null/none"
 FITTING_KEY = re.compile(r"[^/\x00-\x1f\x7f][^\x00-\x1f\x7f]{0,1000}")
 
 
@@ -44,6 +47,7 @@ class Object:
     key: str
     size_bytes: int
     etag: str
+    modified: datetime
     metadata: Mapping[str, str]
 
     @property
@@ -84,7 +88,7 @@ class ObjectStore:
         )  # fmt: skip
         core = botocore.session.Session()
         for variable in ("config_file", "credentials_file") if self._keys() else ():
-            core.set_config_variable(variable, "/dev/null")
+            core.set_config_variable(variable, NO_FILE)
             core.session_var_map["profile"] = (None, None, None, None)
         return boto3.Session(botocore_session=core).client(
             "s3",
@@ -123,7 +127,7 @@ class ObjectStore:
             found = self._call("head_object", Key=key)
         except NoSuchObject:
             return None
-        return Object(key, found["ContentLength"], found["ETag"].strip('"'), found.get("Metadata", {}))
+        return _object(key, found["ContentLength"], found)
 
     def exists(self, key: str) -> bool:
         """True when there is such an object."""
@@ -136,7 +140,7 @@ class ObjectStore:
         while page["IsTruncated"]:
             page = self._call("list_objects_v2", Prefix=prefix, **token)
             for each in page.get("Contents", []):
-                yield Object(each["Key"], each["Size"], each["ETag"].strip('"'), {})
+                yield _object(each["Key"], each["Size"], each)
             token = {"ContinuationToken": page.get("NextContinuationToken", "")}
 
     # Writing
@@ -164,8 +168,8 @@ class ObjectStore:
     def publish(self, key: str, path: Path, metadata: Mapping[str, str] | None = None) -> Published:
         """Create the object unless it exists: for keys that hold a digest of the content.
 
-        Of any number of writers exactly one creates it; the others find it, and an upload whose answer was lost
-        finds itself.
+        Of any number of writers exactly one creates it and the others find it; so does an upload whose answer
+        was lost.
         """
         uri, created, found = self.uri(key), False, self.head(key)
         if not found:
@@ -269,7 +273,7 @@ class ObjectStore:
     def environment(self) -> dict[str, str]:
         """AWS_* variables that lead a child process to this store and no other. Holds the secret key."""
         keys = {name.upper(): value for name, value in self._keys().items()}
-        files = {"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"} if keys else {}
+        files = {"AWS_CONFIG_FILE": NO_FILE, "AWS_SHARED_CREDENTIALS_FILE": NO_FILE} if keys else {}
         return {
             **keys, **files, "AWS_ENDPOINT_URL": self.settings.url, "AWS_ENDPOINT_URL_S3": self.settings.url,
             "AWS_REGION": self.settings.region, "AWS_DEFAULT_REGION": self.settings.region,
@@ -303,6 +307,10 @@ class ObjectStore:
     def _repeat(self, key: str, function: Callable[[], T]) -> T:
         with in_our_words(self.settings, key):
             return retry.object_store.call(function)
+
+
+def _object(key: str, size_bytes: int, said: Mapping[str, Any]) -> Object:
+    return Object(key, size_bytes, said["ETag"].strip('"'), said["LastModified"], said.get("Metadata", {}))
 
 
 def _content_type(key: str, said: str = "") -> dict[str, str]:

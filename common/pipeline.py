@@ -24,7 +24,7 @@ class Pipeline:
         for step in self.steps:
             for wanted in step.inputs():
                 if wanted not in made:
-                    raise TypeError(f"{step.name} wants {wanted.__name__}, which no step before it in {self.name} makes.")
+                    raise TypeError(f"{step.name} wants {wanted.__name__}, which no earlier step of {self.name} makes.")
             made.add(step.output())
 
     def selected(self, from_step: str | None, until: str | None) -> tuple[Step, ...]:

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from common.errors import ConfigError, ExitCode, Unavailable
@@ -45,7 +46,7 @@ def answers(settings: Settings, name: str) -> bool:
     """Does something listen at the service's address? A file URL answers when it exists."""
     host, port, path = address_of(settings, name)
     if path is not None:
-        return os.path.isdir(path)
+        return Path(path).is_dir()
     try:
         with socket.create_connection((host, port), timeout=1):
             return True

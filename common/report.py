@@ -1,4 +1,4 @@
-"""The report of a run: one self-contained HTML page and the same as JSON, made of what the results say of themselves."""
+"""The report of a run: one self-contained HTML page, and the same as JSON, made of what the results say."""
 
 import json
 import sys
@@ -48,7 +48,7 @@ def as_html(run: Run) -> str:
     environment = Environment(
         loader=PackageLoader("common", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    links = [("MLflow", run.settings.mlflow.tracking_uri)] + _links(run)
+    links = [("MLflow", run.settings.mlflow.tracking_uri), *_links(run)]
     return environment.get_template("report.html.j2").render(
         run=run, links=links, symbols=SYMBOLS, command=" ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
     )

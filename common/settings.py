@@ -135,7 +135,7 @@ class Feast(Section):
 class LedgerPlace(Section):
     """Where the ledger of runs is kept."""
 
-    url: SecretStr = Field(SecretStr(""), description="PostgreSQL URL where machines share it; empty: .state/ledger.db.")
+    url: SecretStr = Field(SecretStr(""), description="PostgreSQL URL where machines share it; empty: a local file.")
 
 
 class Settings(BaseSettings):
@@ -162,11 +162,11 @@ class Settings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],
+        settings_cls: type[BaseSettings],  # noqa: ARG003 (the names are the base class's)
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Only what is passed in: common.config merges the sources itself, to know where each value came from."""
         return (init_settings,)

@@ -44,7 +44,7 @@ class Uc1(_Part):
     as_of: datetime | None = Field(None, description="Ignore rows later than this.")
     numeric: tuple[str, ...] = Field((), description="Numeric features; empty: inferred from the column types.")
     categorical: tuple[str, ...] = Field((), description="Categorical features; empty: inferred.")
-    sensitive: tuple[str, ...] = Field((), description="Columns that fairness is judged by; features only if listed there too.")
+    sensitive: tuple[str, ...] = Field((), description="Fairness is judged by these; features if listed there too.")
     dropped: tuple[str, ...] = Field((), description="Columns that are never read.")
     expectations: Expectations = Expectations()
     algorithms: tuple[str, ...] = Field(

@@ -29,7 +29,10 @@ class _Frozen(BaseModel):
 
 
 class Dataset(_Frozen):
-    """Something read or written, by logical path. kind: table, object, data_repository, feature_view, model, service."""
+    """Something read or written, by logical path.
+
+    kind: table, object, data_repository, feature_view, model or service.
+    """
 
     kind: str
     name: str

@@ -85,7 +85,7 @@ class Watch:
         os._exit(int(code))
 
     def _expire(self, _: int, __: FrameType | None) -> None:
-        raise DeadlineExceeded(self._name, "Look into the log for what it waited for; raise the step's deadline if need be.")
+        raise DeadlineExceeded(self._name, "The log says what it waited for; the step's file sets its deadline.")
 
 
 def _interrupt(number: int, _: FrameType | None) -> None:

@@ -51,7 +51,9 @@ def _row_values(row: Any, number: int, names: tuple[str, ...]) -> list[Any]:
         raise BadInput(f"Row {number}: {_difference(row.keys(), names)}.")
     if isinstance(row, list):
         if len(row) != len(names):
-            raise BadInput(f"Row {number} has {len(row)} values, the model has {len(names)} columns: {', '.join(names)}.")
+            raise BadInput(
+                f"Row {number} has {len(row)} values, the model has {len(names)} columns: {', '.join(names)}."
+            )
         return row
     raise BadInput(f"Row {number} is neither an object nor a list.")
 
@@ -59,7 +61,11 @@ def _row_values(row: Any, number: int, names: tuple[str, ...]) -> list[Any]:
 def _difference(given: Any, names: tuple[str, ...]) -> str:
     missing = [name for name in names if name not in given]
     unknown = sorted(name for name in given if name not in names)
-    said = [f"{label} {', '.join(found)}" for label, found in (("missing column", missing), ("unknown column", unknown)) if found]
+    said = [
+        f"{label} {', '.join(found)}"
+        for label, found in (("missing column", missing), ("unknown column", unknown))
+        if found
+    ]
     return "; ".join(said)
 
 
@@ -79,10 +85,14 @@ def from_tensors(tensors: list[Tensor], schema: Schema) -> Columns:
 def _tensor_values(tensor: Tensor, schema: Schema) -> list[Any]:
     allowed = NUMBERS if tensor.name in schema.numeric else {"BYTES"}
     if tensor.datatype not in allowed:
-        raise BadInput(f"Input {tensor.name} has datatype {tensor.datatype}, expected {' or '.join(sorted(allowed))}.")
+        raise BadInput(
+            f"Input {tensor.name} has datatype {tensor.datatype}, expected {' or '.join(sorted(allowed))}."
+        )
     shape, data = list(tensor.shape), _flat(tensor.data)
     if len(shape) not in (1, 2) or shape[1:] not in ([], [1]) or shape[0] < 1:
-        raise BadInput(f"Input {tensor.name} has shape {shape}, expected [rows] or [rows, 1], with at least one row.")
+        raise BadInput(
+            f"Input {tensor.name} has shape {shape}, expected [rows] or [rows, 1], with at least one row."
+        )
     if len(data) != shape[0]:
         raise BadInput(f"Input {tensor.name} has {len(data)} values for shape {shape}.")
     return data
@@ -119,5 +129,7 @@ def _texts(name: str, values: Any) -> np.ndarray:
     if any(type(value) not in _TEXT for value in values):
         wrong = next(value for value in values if type(value) not in _TEXT)
         raise BadInput(f"Column {name} holds {wrong!r:.60}, expected text or null.")
-    texts = [value if type(value) is str else MISSING_CATEGORY if value is None else str(value) for value in values]
+    texts = [
+        value if type(value) is str else MISSING_CATEGORY if value is None else str(value) for value in values
+    ]
     return np.array(texts, dtype=object).reshape(-1, 1)

@@ -44,7 +44,9 @@ def create(model_name: str, revision: str) -> Metrics:
     labels = ("model_name", "revision")
     metrics = Metrics(
         Counter("model_requests_total", "Prediction requests by HTTP code.", (*labels, "code")),
-        Counter("model_request_errors_total", "Prediction requests answered with 4xx or 5xx.", (*labels, "code")),
+        Counter(
+            "model_request_errors_total", "Prediction requests answered with 4xx or 5xx.", (*labels, "code")
+        ),
         Histogram("model_request_seconds", "Latency of prediction requests.", labels, buckets=BUCKETS),
         Counter("model_prediction_log_dropped_rows_total", "Rows the prediction log could not keep.", labels),
         model_name,

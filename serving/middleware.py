@@ -61,7 +61,11 @@ class Requests:
     async def _predict(self, scope: Scope, receive: Receive, send: Send) -> None:
         started, given = time.perf_counter(), dict(scope["headers"])
         request_id = given.get(b"x-request-id", b"")[:128]
-        record = Record(request_id.decode("latin-1") or uuid.uuid4().hex, given.get(b"x-golden") == b"true", time.time_ns())
+        record = Record(
+            request_id.decode("latin-1") or uuid.uuid4().hex,
+            given.get(b"x-golden") == b"true",
+            time.time_ns(),
+        )
         headers = [*self._served.identity, (b"x-request-id", record.request_id.encode("latin-1"))]
         current_record.set(record)
 
@@ -75,7 +79,12 @@ class Requests:
             body = await _whole_body(receive, given)
             await self._app(scope, _replay(body, receive), send_noting)
         except BodyTooLarge:
-            await _answer(send_noting, 413, f"The body is larger than {BODY_LIMIT_BYTES} bytes.", [(b"connection", b"close")])
+            await _answer(
+                send_noting,
+                413,
+                f"The body is larger than {BODY_LIMIT_BYTES} bytes.",
+                [(b"connection", b"close")],
+            )
         except Exception:
             if record.status:
                 raise

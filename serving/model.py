@@ -61,7 +61,8 @@ class OnnxModel(Model):  # type: ignore[misc]
         """One tensor per column."""
         schema = self.artefact.schema
         return [
-            {"name": name, "datatype": _TYPES[name in schema.numeric], "shape": [-1, 1]} for name in schema.columns
+            {"name": name, "datatype": _TYPES[name in schema.numeric], "shape": [-1, 1]}
+            for name in schema.columns
         ]
 
     def get_output_types(self) -> list[dict[str, Any]]:

@@ -29,7 +29,16 @@ QUEUED_REQUESTS = 10_000
 ROWS_PER_OBJECT = 20_000
 SECONDS_PER_OBJECT = 3.0
 STOP_SECONDS = 5.0
-OWN_COLUMNS = ("event_time", "request_id", "revision", "digest", "golden", "status", "latency_ms", "prediction")
+OWN_COLUMNS = (
+    "event_time",
+    "request_id",
+    "revision",
+    "digest",
+    "golden",
+    "status",
+    "latency_ms",
+    "prediction",
+)
 
 Upload = Callable[[str, bytes], None]
 log = get_logger(__name__)
@@ -56,7 +65,9 @@ class Record:
 class PredictionLog:
     """`put` never blocks and never fails. `stop` writes what is queued, within STOP_SECONDS."""
 
-    def __init__(self, schema: Schema, revision: str, digest: str, upload: Upload, dropped: Callable[[int], None]) -> None:
+    def __init__(
+        self, schema: Schema, revision: str, digest: str, upload: Upload, dropped: Callable[[int], None]
+    ) -> None:
         self._schema, self._revision, self._digest = schema, revision, digest
         self._upload, self._dropped = upload, dropped
         self._queue: queue.Queue[Record | None] = queue.Queue(QUEUED_REQUESTS)
@@ -108,7 +119,9 @@ class PredictionLog:
         except Exception as error:  # the thread must live on: the next object may succeed
             lost = sum(record.rows for record in records)
             self._dropped(lost)
-            log.warning("predictions could not be logged", rows=lost, error=f"{type(error).__name__}: {error}")
+            log.warning(
+                "predictions could not be logged", rows=lost, error=f"{type(error).__name__}: {error}"
+            )
 
     def _parquet(self, records: list[Record]) -> bytes:
         import pyarrow.parquet as pq
@@ -135,7 +148,9 @@ def table(records: list[Record], schema: Schema, revision: str, digest: str) -> 
         return pa.array(np.repeat(np.array(values, dtype=object), counts), kind)
 
     arrays = {
-        "event_time": each([record.time_ns // 1000 for record in records], pa.int64()).cast(pa.timestamp("us", "UTC")),
+        "event_time": each([record.time_ns // 1000 for record in records], pa.int64()).cast(
+            pa.timestamp("us", "UTC")
+        ),
         "request_id": each([record.request_id for record in records], pa.string()),
         "revision": each([revision] * len(records), pa.string()),
         "digest": each([digest] * len(records), pa.string()),

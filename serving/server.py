@@ -48,7 +48,11 @@ class StrictDataPlane(DataPlane):  # type: ignore[misc]
     async def model_metadata(self, model_name: str) -> dict[str, Any]:
         """KServe's answer, and the model's digest as its version: who deploys can see what is served."""
         model: OnnxModel = self.get_model_from_registry(model_name)
-        return {**await super().model_metadata(model_name), "versions": [model.artefact.digest], "platform": "onnx"}
+        return {
+            **await super().model_metadata(model_name),
+            "versions": [model.artefact.digest],
+            "platform": "onnx",
+        }
 
 
 class Rest(RESTServer):  # type: ignore[misc]
@@ -64,7 +68,12 @@ class Rest(RESTServer):  # type: ignore[misc]
     def _add_exception_handlers(self, app: FastAPI) -> None:
         super()._add_exception_handlers(app)
         # KServe answers these too, but logs a traceback for each.
-        for expected, code in ((BadInput, 400), (InvalidInput, 400), (ModelNotFound, 404), (RequestValidationError, 400)):
+        for expected, code in (
+            (BadInput, 400),
+            (InvalidInput, 400),
+            (ModelNotFound, 404),
+            (RequestValidationError, 400),
+        ):
             app.add_exception_handler(expected, _quietly(code))
 
     async def start(self) -> None:
@@ -91,7 +100,9 @@ class Server(kserve.ModelServer):  # type: ignore[misc]
     """KServe's ModelServer with one worker, without gRPC, listening where it is told."""
 
     def __init__(self, served: Served, sockets: list[socket.socket]) -> None:
-        super().__init__(workers=1, enable_grpc=False, enable_latency_logging=False, grace_period=GRACE_SECONDS)
+        super().__init__(
+            workers=1, enable_grpc=False, enable_latency_logging=False, grace_period=GRACE_SECONDS
+        )
         self.dataplane = StrictDataPlane(model_registry=self.registered_models)
         self._served, self._sockets = served, sockets
 

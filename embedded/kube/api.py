@@ -69,7 +69,9 @@ class Api:
         if method == "GET" and target.name:
             return JSONResponse(self._objects.get(target))
         if method == "GET":
-            return self._watch(request, target) if _is_true(query.get("watch")) else self._list(request, target)
+            return (
+                self._watch(request, target) if _is_true(query.get("watch")) else self._list(request, target)
+            )
         if method == "POST" and not target.name:
             return JSONResponse(self._objects.create(target, await _body(request, JSON, YAML), writer), 201)
         if method == "PUT" and target.name:
@@ -88,7 +90,9 @@ class Api:
                 raise errors.bad_request("PatchOptions.meta.k8s.io is invalid: fieldManager: Required value")
             force = _is_true(request.query_params.get("force"))
             before = self._objects.store.get(target.kind, target.namespace, target.name)
-            return JSONResponse(self._objects.apply(target, body, writer, force=force), 200 if before else 201)
+            return JSONResponse(
+                self._objects.apply(target, body, writer, force=force), 200 if before else 201
+            )
         change = patches.merge_patch if content_type == MERGE else patches.json_patch
         try:
             return JSONResponse(self._objects.patch(target, lambda live: change(live, body), writer))
@@ -98,10 +102,12 @@ class Api:
     def _list(self, request: Request, target: Target) -> Response:
         labels, fields = _selectors(request)
         store = self._objects.store
-        items = [each for each in store.list(target.kind, target.namespace) if selected(each, labels, fields)]
+        items = [each for each in store.all(target.kind, target.namespace) if selected(each, labels, fields)]
         metadata = {"resourceVersion": str(store.version())}
         kind = f"{target.kind.kind}List"
-        return JSONResponse({"apiVersion": target.kind.api_version, "kind": kind, "metadata": metadata, "items": items})
+        return JSONResponse(
+            {"apiVersion": target.kind.api_version, "kind": kind, "metadata": metadata, "items": items}
+        )
 
     def _watch(self, request: Request, target: Target) -> Response:
         return StreamingResponse(self._events(request, target), media_type=JSON)
@@ -114,7 +120,7 @@ class Api:
         seen = int(asked) if asked.isdigit() and asked != "0" else 0
         if not seen:
             seen = store.version()
-            for document in store.list(target.kind, target.namespace):
+            for document in store.all(target.kind, target.namespace):
                 if selected(document, *labels_and_fields):
                     yield _line("ADDED", document)
         while asyncio.get_running_loop().time() < until and not await request.is_disconnected():
@@ -153,7 +159,12 @@ def _described(parts: list[str]) -> Document | None:
         case ["openapi", "v3"]:
             return {"paths": {}}
         case ["openapi", "v2"]:
-            return {"swagger": "2.0", "info": {"title": "embedded", "version": "v1"}, "paths": {}, "definitions": {}}
+            return {
+                "swagger": "2.0",
+                "info": {"title": "embedded", "version": "v1"},
+                "paths": {},
+                "definitions": {},
+            }
     return None
 
 

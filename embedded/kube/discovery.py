@@ -21,10 +21,18 @@ def groups() -> Document:
 
 def group(name: str) -> Document | None:
     """GET /apis/<group>; None for one that we do not serve."""
-    versions = [{"groupVersion": f"{name}/{each}", "version": each} for each in group_versions().get(name, [])]
+    versions = [
+        {"groupVersion": f"{name}/{each}", "version": each} for each in group_versions().get(name, [])
+    ]
     if not versions:
         return None
-    return {"kind": "APIGroup", "apiVersion": "v1", "name": name, "versions": versions, "preferredVersion": versions[0]}
+    return {
+        "kind": "APIGroup",
+        "apiVersion": "v1",
+        "name": name,
+        "versions": versions,
+        "preferredVersion": versions[0],
+    }
 
 
 def resources(group_name: str, version: str) -> Document | None:
@@ -33,7 +41,12 @@ def resources(group_name: str, version: str) -> Document | None:
     if not kinds:
         return None
     listed = [entry for kind in kinds for entry in _entries(kind)]
-    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": kinds[0].api_version, "resources": listed}
+    return {
+        "kind": "APIResourceList",
+        "apiVersion": "v1",
+        "groupVersion": kinds[0].api_version,
+        "resources": listed,
+    }
 
 
 def _entries(kind: Kind) -> list[Document]:

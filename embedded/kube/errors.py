@@ -46,7 +46,9 @@ def not_found(kind: Kind, name: str) -> ApiError:
 
 def method_not_allowed() -> ApiError:
     """405: the path exists, the verb does not."""
-    return ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+    return ApiError(
+        405, "MethodNotAllowed", "the server does not allow this method on the requested resource"
+    )
 
 
 def already_exists(kind: Kind, name: str) -> ApiError:
@@ -82,4 +84,8 @@ def invalid(kind: Kind, name: str, causes: list[Document]) -> ApiError:
 
 
 def _details(kind: Kind, name: str) -> Document:
-    return {"name": name, "group": kind.group, "kind": kind.plural} if kind.group else {"name": name, "kind": kind.plural}
+    return (
+        {"name": name, "group": kind.group, "kind": kind.plural}
+        if kind.group
+        else {"name": name, "kind": kind.plural}
+    )

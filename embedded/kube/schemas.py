@@ -20,7 +20,12 @@ SCHEMES = ("s3://", "gs://", "pvc://", "http://", "https://", "hdfs://", "webhdf
 
 def thing(required: tuple[str, ...] = (), open_: bool = False, **properties: Schema) -> Schema:
     """An object with these properties; others are refused unless it is open."""
-    return {"type": "object", "required": list(required), "properties": properties, "additionalProperties": open_}
+    return {
+        "type": "object",
+        "required": list(required),
+        "properties": properties,
+        "additionalProperties": open_,
+    }
 
 
 def many(item: Schema) -> Schema:
@@ -88,7 +93,8 @@ def admit_inference_service(new: dict[str, Any], old: dict[str, Any] | None) -> 
 def deployment_mode(service: dict[str, Any]) -> str:
     """Standard or Knative, from the annotation; old names are understood."""
     said = service["metadata"].get("annotations", {}).get(MODE, "Standard")
-    return {"RawDeployment": "Standard", "Serverless": "Knative"}.get(said, said)
+    known = {"RawDeployment": "Standard", "Serverless": "Knative"}
+    return known.get(said, str(said))
 
 
 def _admit_canaries(new: dict[str, Any], predictor: dict[str, Any]) -> str:

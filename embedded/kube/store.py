@@ -53,11 +53,12 @@ class Store:
     def get(self, kind: Kind, namespace: str, name: str) -> Document | None:
         """The object, or None."""
         row = self._db.execute(
-            "SELECT body FROM objects WHERE resource=? AND namespace=? AND name=?", (kind.resource, namespace, name)
+            "SELECT body FROM objects WHERE resource=? AND namespace=? AND name=?",
+            (kind.resource, namespace, name),
         ).fetchone()
         return json.loads(row[0]) if row else None
 
-    def list(self, kind: Kind, namespace: str = "") -> list[Document]:
+    def all(self, kind: Kind, namespace: str = "") -> list[Document]:
         """All objects of a kind, of one namespace or of every one, in order of their names."""
         rows = self._db.execute(
             "SELECT body FROM objects WHERE resource=? AND ? IN ('', namespace) ORDER BY namespace, name",
@@ -94,7 +95,8 @@ class Store:
     def _add_event(self, kind: Kind, document: Document, event_type: str) -> tuple[Document, str]:
         namespace = document["metadata"].get("namespace", "")
         cursor = self._db.execute(
-            "INSERT INTO events (type, resource, namespace) VALUES (?, ?, ?)", (event_type, kind.resource, namespace)
+            "INSERT INTO events (type, resource, namespace) VALUES (?, ?, ?)",
+            (event_type, kind.resource, namespace),
         )
         version = cursor.lastrowid or 0
         stored = {**document, "metadata": {**document["metadata"], "resourceVersion": str(version)}}

@@ -30,25 +30,32 @@ def _check_metadata(metadata: Document) -> list[Document]:
     causes = []
     name = metadata.get("name", "")
     if not name:
-        causes.append(_cause("metadata.name", "Required value: name or generateName is required", "FieldValueRequired"))
+        causes.append(
+            _cause("metadata.name", "Required value: name or generateName is required", "FieldValueRequired")
+        )
     elif not isinstance(name, str) or not OBJECT_NAME.fullmatch(name):
         text = f'Invalid value: "{name}": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters'
         causes.append(_cause("metadata.name", text, "FieldValueInvalid"))
     for key in ("labels", "annotations"):
         values = metadata.get(key) or {}
         if not isinstance(values, dict) or any(not isinstance(value, str) for value in values.values()):
-            causes.append(_cause(f"metadata.{key}", "Invalid value: must be a map of text to text", "FieldValueTypeInvalid"))
+            causes.append(
+                _cause(
+                    f"metadata.{key}", "Invalid value: must be a map of text to text", "FieldValueTypeInvalid"
+                )
+            )
     return causes
 
 
 def _translated(error: jsonschema.ValidationError) -> Document:
+    schema: Any = error.schema
+    instance: Any = error.instance
     path = ".".join(["spec", *(str(step) for step in error.absolute_path)])
     if error.validator == "required":
-        missing = next(name for name in error.validator_value if name not in error.instance)
+        missing = next(name for name in schema["required"] if name not in instance)
         return _cause(f"{path}.{missing}", "Required value", "FieldValueRequired")
     if error.validator == "additionalProperties":
-        known = error.schema.get("properties", {})
-        unknown = next((name for name in error.instance if name not in known), "")
+        unknown = next(name for name in instance if name not in schema["properties"])
         return _cause(f"{path}.{unknown}", "field not declared in schema", "FieldValueInvalid")
     if error.validator == "enum":
         return _cause(path, f'Unsupported value: "{error.instance}"', "FieldValueNotSupported")

@@ -1,5 +1,6 @@
 """A world of its own for each test of the floor: a state directory, a source, no platform."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -57,10 +58,8 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ToyWorld]:
     yield world
     child = world.path / "child.pid"
     if child.exists():
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(int(child.read_text()), signal.SIGKILL)
-        except ProcessLookupError:
-            pass
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 20) -> bool:

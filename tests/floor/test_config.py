@@ -92,7 +92,7 @@ def test_a_mounted_secret_is_read_and_a_missing_one_is_named(tmp_path: Path, mon
     monkeypatch.setenv("MLOPS_MINIO__SECRET_KEY_FILE", str(tmp_path / "pw"))
     assert load_settings(config_file=path).minio.secret_key.get_secret_value() == "from-a-file"
     monkeypatch.setenv("MLOPS_MINIO__SECRET_KEY_FILE", "/nowhere/secret")
-    with pytest.raises(ConfigError, match="minio.secret_key_file in the environment names /nowhere/secret"):
+    with pytest.raises(ConfigError, match=r"minio\.secret_key_file in the environment names /nowhere/secret"):
         load_settings(config_file=path)
 
 

@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-NUMERIC = ("tenure_months", "monthly_spend", "tickets_90d", "last_login_days", "discount_share", "sessions_30d")
+NUMERIC = (
+    "tenure_months",
+    "monthly_spend",
+    "tickets_90d",
+    "last_login_days",
+    "discount_share",
+    "sessions_30d",
+)
 CATEGORICAL = ("plan", "region")
 PLANS, REGIONS = ("basic", "plus", "pro"), ("north", "south", "west")
 
@@ -68,7 +75,11 @@ def _estimator(trees: bool, seed: int) -> Any:
         ("numbers", numbers, list(NUMERIC)),
         ("texts", OneHotEncoder(handle_unknown="ignore", sparse_output=False), list(CATEGORICAL)),
     ])  # fmt: skip
-    model = HistGradientBoostingClassifier(max_iter=100, random_state=seed) if trees else LogisticRegression(max_iter=500)
+    model = (
+        HistGradientBoostingClassifier(max_iter=100, random_state=seed)
+        if trees
+        else LogisticRegression(max_iter=500)
+    )
     return Pipeline([("columns", columns), ("model", model)])
 
 
@@ -79,6 +90,8 @@ def _onnx(estimator: Any) -> bytes:
     inputs = [(name, FloatTensorType([None, 1])) for name in NUMERIC]
     inputs += [(name, StringTensorType([None, 1])) for name in CATEGORICAL]
     options = {id(estimator): {"zipmap": False}}
-    model = convert_sklearn(estimator, initial_types=inputs, options=options, target_opset={"": 18, "ai.onnx.ml": 3})
+    model = convert_sklearn(
+        estimator, initial_types=inputs, options=options, target_opset={"": 18, "ai.onnx.ml": 3}
+    )
     content: bytes = model.SerializeToString()
     return content
