@@ -1,0 +1,120 @@
+"""The two models and their form for serving: same data, same seed, same bytes.
+
+`logistic_regression` is the baseline (impute, scale, one-hot); `gradient_boosting` is histogram gradient
+boosting, which takes missing numbers as they are. Both become one ONNX graph with their preprocessing inside:
+one input per column, outputs `label` and `probabilities`.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from churn.customers import IntArray
+from churn.features import FeatureColumns
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+ALGORITHMS = ("logistic_regression", "gradient_boosting")
+TARGET_OPSET = {"": 18, "ai.onnx.ml": 3}
+TOLERANCE = 1e-5  # how far ONNX may be from scikit-learn, in probability
+Probabilities = npt.NDArray[np.float64]
+
+# What a saved model may contain beside the types that skops knows to be safe: nothing else is ever loaded.
+TRUSTED_TYPES = ("numpy.dtype", "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor")
+
+
+def fit(
+    algorithm: str, features: pd.DataFrame, labels: IntArray, columns: FeatureColumns, *, seed: int
+) -> Any:  # a scikit-learn Pipeline
+    """Train `algorithm` on `features` (from churn.features.as_features). Deterministic with one thread."""
+    from sklearn.pipeline import Pipeline
+
+    preprocessing, estimator = _parts(algorithm, columns, seed)
+    return Pipeline([("columns", preprocessing), ("model", estimator)]).fit(features, labels)
+
+
+def _parts(algorithm: str, columns: FeatureColumns, seed: int) -> tuple[Any, Any]:
+    if algorithm == "logistic_regression":
+        return _baseline(columns, seed)
+    if algorithm == "gradient_boosting":
+        return _boosted_trees(columns, seed)
+    raise ValueError(f"There is no algorithm {algorithm!r}; there are {', '.join(ALGORITHMS)}.")
+
+
+def _baseline(columns: FeatureColumns, seed: int) -> tuple[Any, Any]:
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    # A column with no value at all stays (as 0) instead of vanishing, so that the inputs never change.
+    impute = SimpleImputer(strategy="median", keep_empty_features=True)
+    numbers = Pipeline([("impute", impute), ("scale", StandardScaler())])
+    return _by_kind(columns, numbers), LogisticRegression(max_iter=1000, random_state=seed)
+
+
+def _boosted_trees(columns: FeatureColumns, seed: int) -> tuple[Any, Any]:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    # No early stopping: its random split would make the trees depend on the order of the rows.
+    trees = HistGradientBoostingClassifier(
+        learning_rate=0.08, max_iter=150, max_leaf_nodes=15, min_samples_leaf=20, l2_regularization=1.0,
+        early_stopping=False, random_state=seed,
+    )  # fmt: skip
+    return _by_kind(columns, "passthrough"), trees
+
+
+def _by_kind(columns: FeatureColumns, numbers: Any) -> Any:
+    from sklearn.compose import ColumnTransformer
+    from sklearn.preprocessing import OneHotEncoder
+
+    categories = OneHotEncoder(handle_unknown="ignore", sparse_output=False, dtype=np.float32)
+    parts = [
+        ("numeric", numbers, list(columns.numeric)),
+        ("categorical", categories, list(columns.categorical)),
+    ]
+    return ColumnTransformer([part for part in parts if part[2]])
+
+
+def probabilities(model: Any, features: pd.DataFrame) -> Probabilities:
+    """Return the probability of the positive class, per row: the oracle that every other form is held against."""
+    return np.asarray(model.predict_proba(features)[:, 1], dtype=np.float64)
+
+
+def to_onnx(model: Any, columns: FeatureColumns) -> bytes:
+    """Return the model with its preprocessing as ONNX: the digest of these bytes names the model."""
+    from skl2onnx import convert_sklearn
+    from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+
+    inputs = [(name, FloatTensorType([None, 1])) for name in columns.numeric]
+    inputs += [(name, StringTensorType([None, 1])) for name in columns.categorical]
+    graph = convert_sklearn(
+        model, name="churn", initial_types=inputs, options={id(model): {"zipmap": False}}, target_opset=TARGET_OPSET
+    )
+    return bytes(graph.SerializeToString(deterministic=True))
+
+
+def session(onnx: bytes) -> "InferenceSession":
+    """Open ONNX bytes for scoring, with one thread: more of them only spin on a shared machine."""
+    from onnxruntime import InferenceSession, SessionOptions
+
+    options = SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    return InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+
+
+def onnx_probabilities(scorer: "InferenceSession", features: pd.DataFrame) -> Probabilities:
+    """Return the probability of the positive class as the served model will answer it."""
+    inputs = {part.name: features[part.name].to_numpy().reshape(-1, 1) for part in scorer.get_inputs()}
+    answer = scorer.run(["probabilities"], inputs)[0]
+    return np.asarray(answer[:, 1], dtype=np.float64)
+
+
+def largest_difference(left: Probabilities, right: Probabilities) -> float:
+    """Return the largest distance between two models' answers; NaN anywhere counts as infinitely far."""
+    distances = np.abs(left - right)
+    return float("inf") if np.isnan(distances).any() else float(distances.max(initial=0.0))

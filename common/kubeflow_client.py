@@ -1,0 +1,179 @@
+"""Kubeflow Pipelines: run a compiled pipeline, once for a key, and wait for it.
+
+Two classes with one contract. LocalPipelines runs the package with Kubeflow's own local runner; ClusterPipelines
+submits it to a server. Neither retries a failed run, and neither knows what a pipeline does.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from common.errors import AccessRefused, DeadlineExceeded, MlopsError, StepFailed, Unavailable
+from common.logger import get_logger
+from common.paths import state_dir
+from common.process import CommandFailed, run_command
+from common.settings import Kubeflow as Section
+
+if TYPE_CHECKING:
+    from common.minio_client import ObjectStore
+
+log = get_logger(__name__)
+
+POLL_SECONDS = 5
+SUCCEEDED = "SUCCEEDED"
+UNDER_WAY = {"PENDING", "RUNNING", "PAUSED", "CANCELING", "RUNTIME_STATE_UNSPECIFIED", None}
+# A component's numbers must not depend on how many threads a library finds; and threads only spin on shared cores.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+@dataclass(frozen=True)
+class PipelineRun:
+    """How a run ended: state is Kubeflow's word for it, error the last thing a failed component said."""
+
+    id: str
+    state: str
+    error: str = ""
+
+    @property
+    def succeeded(self) -> bool:
+        return self.state == SUCCEEDED
+
+
+class LocalPipelines:
+    """Kubeflow's local runner, in a process that takes its components with it when it ends."""
+
+    def run(
+        self, name: str, package: bytes, arguments: Mapping[str, Any], *, key: str, deadline_seconds: float
+    ) -> PipelineRun:
+        """Run the pipeline from its compiled YAML. What a killed run left behind is removed first.
+
+        Raises DeadlineExceeded; a failing component is no exception but a PipelineRun with its error.
+        """
+        run_id = f"local-{key[:16]}"
+        place = state_dir() / "pipelines" / run_id
+        log_file = state_dir() / "logs" / f"{name}.log"
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(parents=True)
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        file = place / f"{name}.yaml"
+        file.write_bytes(package)
+        command = [sys.executable, "-m", "common.kubeflow_local", str(file), json.dumps(dict(arguments))]
+        log.info("pipeline started", pipeline=name, log=str(log_file))
+        try:
+            run_command(
+                [*command, str(place / "root"), str(log_file)],
+                deadline_seconds=deadline_seconds, cwd=place, env={**os.environ, **ONE_THREAD},
+            )  # fmt: skip
+        except CommandFailed as error:
+            said = error.stderr.strip().splitlines() or [str(error)]
+            return PipelineRun(run_id, "FAILED", said[-1])
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+        return PipelineRun(run_id, SUCCEEDED)
+
+
+class ClusterPipelines:
+    """A Kubeflow Pipelines server."""
+
+    def __init__(self, settings: Section) -> None:
+        self.settings = settings
+
+    def run(
+        self, name: str, package: bytes, arguments: Mapping[str, Any], *, key: str, deadline_seconds: float
+    ) -> PipelineRun:
+        """Submit the pipeline and wait. A run of the same key that is under way or succeeded is joined instead.
+
+        Raises Unavailable, AccessRefused and DeadlineExceeded; the run itself goes on after a deadline.
+        """
+        with self._translated(), tempfile.TemporaryDirectory() as directory:
+            file = Path(directory) / f"{name}.yaml"
+            file.write_bytes(package)
+            self._upload(name, file)
+            known = self._known_runs(f"{name}-{key[:16]}")
+            joined = next((run for run in known if run.state in UNDER_WAY or run.state == SUCCEEDED), None)
+            run_id = joined.run_id if joined else self._submit(name, file, arguments, f"{name}-{key[:16]}")
+            log.info("pipeline joined" if joined else "pipeline submitted", pipeline=name, run_id=run_id)
+            return self._ended(run_id, deadline_seconds)
+
+    @cached_property
+    def _client(self) -> Any:
+        from kfp.client import Client
+
+        token = self.settings.token.get_secret_value() or None
+        return Client(host=self.settings.host, namespace=self.settings.namespace, existing_token=token)
+
+    def _upload(self, name: str, file: Path) -> None:
+        """Make the pipeline known by its name, a version for each digest of its definition."""
+        version = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+        pipeline = self._client.get_pipeline_id(name)
+        if pipeline is None:
+            pipeline = self._client.upload_pipeline(str(file), pipeline_name=name).pipeline_id
+        known = self._client.list_pipeline_versions(pipeline, page_size=100).pipeline_versions or []
+        if version not in {each.display_name for each in known}:
+            self._client.upload_pipeline_version(str(file), version, pipeline_id=pipeline)
+
+    def _known_runs(self, run_name: str) -> list[Any]:
+        predicate = {"key": "name", "operation": "EQUALS", "string_value": run_name}
+        answer = self._client.list_runs(
+            page_size=20, namespace=self.settings.namespace, filter=json.dumps({"predicates": [predicate]})
+        )
+        return [run for run in answer.runs or [] if run.display_name == run_name]
+
+    def _submit(self, name: str, file: Path, arguments: Mapping[str, Any], run_name: str) -> str:
+        submitted = self._client.create_run_from_pipeline_package(
+            str(file), dict(arguments), run_name=run_name, experiment_name=name, enable_caching=False,
+            namespace=self.settings.namespace,
+        )  # fmt: skip
+        return str(submitted.run_id)
+
+    def _ended(self, run_id: str, deadline_seconds: float) -> PipelineRun:
+        try:
+            run = self._client.wait_for_run_completion(run_id, deadline_seconds, POLL_SECONDS)
+        except TimeoutError:
+            raise DeadlineExceeded(f"Pipeline run {run_id} did not end within {deadline_seconds:g} s.") from None
+        return PipelineRun(run_id, run.state, run.error.message if run.error else "")
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except MlopsError:
+            raise
+        except Exception as error:  # kfp raises whatever its generated client and urllib3 raise
+            raise self._explained(error) from error
+
+    def _explained(self, error: Exception) -> MlopsError:
+        where, status = f"Kubeflow Pipelines at {self.settings.host}", getattr(error, "status", None)
+        if status in (401, 403):
+            return AccessRefused(f"{where} refused the token ({status}).", "Set MLOPS_KUBEFLOW__TOKEN.")
+        if status is None or status >= 500 or status == 429:
+            return Unavailable(f"{where} did not answer: {type(error).__name__}.", "Check kubeflow.host.")
+        return StepFailed(f"{where} answered {status}: {getattr(error, 'reason', '')}.")
+
+
+def publish_package(store: "ObjectStore", name: str, package: bytes) -> str:
+    """Publish a compiled pipeline under its digest and point `latest` at it; returns its URI."""
+    key = f"pipelines/{name}/{hashlib.sha256(package).hexdigest()}.yaml"
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / "package.yaml"
+        file.write_bytes(package)
+        uri = store.publish(key, file).uri
+    pointer = f"pipelines/{name}/latest.json"
+    if not store.exists(pointer) or store.get_json(pointer).get("uri") != uri:
+        store.put_json(pointer, {"uri": uri})
+    return uri
+
+
+def published_package(store: "ObjectStore", name: str) -> tuple[str, bytes]:
+    """URI and content of the pipeline that was published last under `name`. Raises NoSuchObject."""
+    uri = str(store.get_json(f"pipelines/{name}/latest.json")["uri"])
+    return uri, store.get_bytes(store.key(uri))

@@ -1,0 +1,320 @@
+"""The model registry: MLflow, with the life of a version in tags, and aliases that follow from them.
+
+Tag `state`: proposed -> champion -> retired, or rejected (a gate or a canary said no), or held (rolled back in
+production). Tags are the truth and are written in one call with the version; `settle` derives the aliases
+`champion` and `candidate` from them, and may be repeated after any crash. Every run and version carries the key
+of the step that made it, and is looked up by it first: MLflow itself would register the same model twice.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from common.errors import AccessRefused, MlopsError, StepFailed, Unavailable
+from common.logger import get_logger
+from common.settings import Mlflow as Section
+
+log = get_logger(__name__)
+
+PROBE_SECONDS = 3
+KEY, STATE, PASSED = "mlops.key", "state", "passed"
+QUIET = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version and what its tags say of it."""
+
+    name: str
+    version: str
+    run_id: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def state(self) -> str:
+        return self.tags.get(STATE, "")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the ONNX file."""
+        return self.tags.get("digest", "")
+
+    @property
+    def uri(self) -> str:
+        """The folder that a model server loads."""
+        return self.tags.get("uri", "")
+
+    @property
+    def algorithm(self) -> str:
+        return self.tags.get("algorithm", "")
+
+    @property
+    def key(self) -> str:
+        return self.tags.get(KEY, "")
+
+    @property
+    def gate(self) -> str:
+        """"passed" or "refused: reason"; empty where the verdict was about another file than the version's."""
+        return self.tags.get("gate", "") if self.tags.get("gate_digest") == self.digest else ""
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        prefix = "metric."
+        return {name.removeprefix(prefix): float(v) for name, v in self.tags.items() if name.startswith(prefix)}
+
+
+class Registry:
+    """One MLflow server. Nothing connects, and MLflow is not imported, before it is used."""
+
+    def __init__(self, settings: Section) -> None:
+        self.settings = settings
+
+    @cached_property
+    def client(self) -> Any:
+        """MLflow's client, after a quick look whether the server is there: its own retries take half a minute."""
+        self.probe()
+        self.prepare_environment()
+        from mlflow import MlflowClient
+
+        return MlflowClient(self.settings.tracking_uri, registry_uri=self.settings.tracking_uri)
+
+    def probe(self) -> None:
+        """Raise Unavailable, within PROBE_SECONDS, when no server answers."""
+        import requests
+
+        try:
+            status = requests.get(f"{self.settings.tracking_uri}/health", timeout=PROBE_SECONDS).status_code
+        except requests.RequestException as error:
+            raise self._unavailable(type(error).__name__) from error
+        if status >= 500:
+            raise self._unavailable(f"it answered {status}")
+
+    def prepare_environment(self) -> None:
+        """Set what MLflow reads from the environment only: deadlines, silence, credentials; ours, not the user's."""
+        os.environ.update(QUIET)
+        secret = self.settings.password.get_secret_value()
+        wanted = {"MLFLOW_TRACKING_USERNAME": self.settings.username, "MLFLOW_TRACKING_PASSWORD": secret}
+        for name, value in wanted.items():
+            os.environ.pop(name, None)
+            if value:
+                os.environ[name] = value
+
+    # Reading
+
+    def versions(self, name: str) -> tuple[Version, ...]:
+        """Every version of a model, oldest first."""
+        found: list[Version] = []
+        token: str | None = None
+        with self._translated():
+            while token != "":
+                page = self.client.search_model_versions(f"name = '{name}'", max_results=1000, page_token=token)
+                found += [Version(v.name, str(v.version), v.run_id or "", dict(v.tags)) for v in page]
+                token = page.token or ""
+        return tuple(sorted(found, key=lambda each: int(each.version)))
+
+    def find(self, name: str, key: str) -> Version | None:
+        """The version that the step of this key registered, whatever its state is now."""
+        return next((version for version in self.versions(name) if version.key == key), None)
+
+    def champion(self, name: str) -> Version | None:
+        """The version whose state is champion."""
+        return _champion(self.versions(name), self._aliases(name))
+
+    def candidate(self, name: str) -> Version | None:
+        """The newest version that is proposed and passed its gate."""
+        return _candidate(self.versions(name))
+
+    def run_page(self, run_id: str) -> str:
+        """Where a person looks at a run."""
+        with self._translated():
+            experiment = self.client.get_run(run_id).info.experiment_id
+        return f"{self.settings.tracking_uri}/#/experiments/{experiment}/runs/{run_id}"
+
+    # Writing
+
+    def record_run(
+        self,
+        experiment: str,
+        key: str,
+        *,
+        name: str,
+        parameters: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        files: Path,
+        log_model: Callable[[], str],
+    ) -> tuple[str, str]:
+        """Record one training as a run; returns its id and the URI of its model.
+
+        A finished run of this key is returned as it is; what a killed one left is deleted. `log_model` is called
+        inside the run and returns the model's URI. Everything in `files` becomes its artifacts.
+        """
+        with self._translated():
+            experiment_id = self._experiment(experiment)
+            known = self._finished_run(experiment_id, key)
+            return known or self._new_run(
+                experiment_id, {**tags, KEY: key}, name, parameters, metrics, files, log_model
+            )
+
+    def register(self, name: str, key: str, *, run_id: str, source: str, tags: Mapping[str, str]) -> Version:
+        """Make the version of this key, tags and all in one call, unless it is there."""
+        known = self.find(name, key)
+        if known:
+            return known
+        with self._translated():
+            self._registered_model(name)
+            made = self.client.create_model_version(
+                name, source, run_id=run_id, model_id=source.rsplit("/", 1)[-1], tags={**tags, KEY: key}
+            )
+        log.info("registered", model=name, version=made.version, state=tags.get(STATE))
+        return Version(name, str(made.version), run_id, {**tags, KEY: key})
+
+    def tag(self, version: Version, **tags: str) -> Version:
+        """Write tags of a version, `state` last: it is what others act upon."""
+        with self._translated():
+            for tag, value in sorted(tags.items(), key=lambda item: item[0] == STATE):
+                self.client.set_model_version_tag(version.name, version.version, tag, value)
+        return Version(version.name, version.version, version.run_id, {**version.tags, **tags})
+
+    def settle(self, name: str) -> Version | None:
+        """Make the aliases follow the tags, and return the champion.
+
+        Where no champion stands, the oldest proposed version that passed its gate becomes it.
+        """
+        versions, aliases = self.versions(name), self._aliases(name)
+        champion = _champion(versions, aliases)
+        if champion is None:
+            first = next((version for version in versions if _is_eligible(version)), None)
+            champion = self.tag(first, state="champion", promoted_by="no champion stood") if first else None
+        candidate = _candidate([v for v in versions if champion is None or v.version != champion.version])
+        with self._translated():
+            for alias, version in (("champion", champion), ("candidate", candidate)):
+                self._point(name, alias, version, aliases.get(alias))
+        return champion
+
+    def _point(self, name: str, alias: str, version: Version | None, now: str | None) -> None:
+        if version is None and now is not None:
+            self.client.delete_registered_model_alias(name, alias)
+        elif version is not None and version.version != now:
+            self.client.set_registered_model_alias(name, alias, version.version)
+            log.info("alias moved", model=name, alias=alias, version=version.version)
+
+    def _aliases(self, name: str) -> dict[str, str]:
+        from mlflow.exceptions import MlflowException
+
+        with self._translated():
+            try:
+                aliases = self.client.get_registered_model(name).aliases
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                return {}
+        return {alias: str(version) for alias, version in aliases.items()}
+
+    def _experiment(self, name: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        known = self.client.get_experiment_by_name(name)
+        if known:
+            return str(known.experiment_id)
+        try:
+            return str(self.client.create_experiment(name))
+        except MlflowException:  # somebody was first
+            return str(self.client.get_experiment_by_name(name).experiment_id)
+
+    def _registered_model(self, name: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    def _finished_run(self, experiment_id: str, key: str) -> tuple[str, str] | None:
+        for run in self.client.search_runs([experiment_id], f"tags.`{KEY}` = '{key}'"):
+            models = run.outputs.model_outputs if run.outputs else []
+            if run.info.status == "FINISHED" and models:
+                return run.info.run_id, f"models:/{models[-1].model_id}"
+            self.client.delete_run(run.info.run_id)
+        return None
+
+    def _new_run(
+        self,
+        experiment_id: str,
+        tags: Mapping[str, str],
+        name: str,
+        parameters: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        files: Path,
+        log_model: Callable[[], str],
+    ) -> tuple[str, str]:
+        import mlflow
+
+        mlflow.set_tracking_uri(self.settings.tracking_uri)
+        with mlflow.start_run(experiment_id=experiment_id, run_name=name, tags=dict(tags)) as run:
+            mlflow.log_params(dict(parameters))
+            mlflow.log_metrics(dict(metrics))
+            mlflow.log_artifacts(str(files))
+            source = log_model()
+        return run.info.run_id, source
+
+    # Errors
+
+    def _unavailable(self, why: str) -> Unavailable:
+        return Unavailable(
+            f"MLflow at {self.settings.tracking_uri} does not answer: {why}.",
+            "Start it, or set mlflow.tracking_uri; `python -m common doctor` shows what is up.",
+        )
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except MlopsError:
+            raise
+        except Exception as error:
+            if not any(kind.__module__.startswith(("mlflow", "requests")) for kind in type(error).__mro__):
+                raise
+            raise self._explained(error) from error
+
+    def _explained(self, error: Exception) -> MlopsError:
+        from common import retry
+
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        if retry.mlflow.is_transient(error):
+            return self._unavailable(first_line)
+        if any(code in first_line for code in ("error code 401", "error code 403", "PERMISSION_DENIED")):
+            return AccessRefused(
+                f"MLflow at {self.settings.tracking_uri} refused the user {self.settings.username or '(none)'}.",
+                "Set mlflow.username and MLOPS_MLFLOW__PASSWORD.",
+            )
+        return StepFailed(f"MLflow at {self.settings.tracking_uri} refused: {first_line}")
+
+
+def _is_eligible(version: Version) -> bool:
+    return version.state == "proposed" and version.gate == PASSED
+
+
+def _candidate(versions: Any) -> Version | None:
+    return next((version for version in reversed(list(versions)) if _is_eligible(version)), None)
+
+
+def _champion(versions: Any, aliases: Mapping[str, str]) -> Version | None:
+    """Of several champions (a promotion that was killed half way) the one that the alias names, else the newest."""
+    standing = [version for version in versions if version.state == "champion"]
+    named = [version for version in standing if version.version == aliases.get("champion")]
+    return (named or standing or [None])[-1]

@@ -1,0 +1,121 @@
+"""UC1 step 5: train, judge and register the models, by a Kubeflow pipeline.
+
+Reads    the features of CustomerFeatures and the labels of its snapshot, from object storage
+Writes   pipelines/churn-training/<digest>.yaml; models/<name>/<digest>/; MLflow runs, versions and aliases
+Returns  TrainedModels
+Raises   GateRefused (3) where no model passed; InvalidData (65) where the rows cannot be learned from
+
+Run it alone:  python uc1_churn_prediction/uc1_05_model_training_kubeflow.py
+"""
+
+from typing import Any
+
+from common.cli import main
+from common.errors import GateRefused, StepFailed
+from common.kubeflow_client import publish_package
+from common.registry import Version
+from common.step import step
+from common.tools import Tools
+from uc1_churn_prediction.results import CustomerFeatures, ModelVersion, TrainedModels
+from uc1_churn_prediction.training_components import error_key, left_error
+
+DEADLINE_SECONDS = 1800
+
+
+@step(
+    needs=("minio", "postgres", "mlflow", "kubeflow", "feast"),
+    settings=("uc1.model_name", "uc1.algorithms", "uc1.holdout_share", "uc1.seed", "uc1.golden_rows", "uc1.gate",
+              "uc1.positive_label"),
+    deadline_seconds=DEADLINE_SECONDS,
+)  # fmt: skip
+def run(tools: Tools, features: CustomerFeatures) -> TrainedModels:
+    pipeline_uri, package = publish_pipeline(tools)
+    versions = registered(tools)
+    if len(versions) < len(tools.settings.uc1.algorithms):
+        run_pipeline(tools, package, features)
+        versions = registered(tools)
+    champion = tools.mlflow.settle(tools.settings.uc1.model_name)
+    refuse_unless_one_passed(versions)
+    return trained_models(tools, features, pipeline_uri, versions, champion)
+
+
+def publish_pipeline(tools: Tools) -> tuple[str, bytes]:
+    """Compile the pipeline and publish it under its digest; returns its URI and its YAML."""
+    from uc1_churn_prediction.training_pipeline import NAME, compile_pipeline
+
+    package = compile_pipeline(tools.settings.kubeflow.image)
+    return publish_package(tools.minio, NAME, package), package
+
+
+def registered(tools: Tools) -> list[Version]:
+    """The versions that this key has registered, in the order of uc1.algorithms, whatever became of them since."""
+    by_key = {version.key: version for version in tools.mlflow.versions(tools.settings.uc1.model_name)}
+    wanted = (f"{tools.context.key}:{algorithm}" for algorithm in tools.settings.uc1.algorithms)
+    return [by_key[key] for key in wanted if key in by_key]
+
+
+def run_pipeline(tools: Tools, package: bytes, features: CustomerFeatures) -> None:
+    """Run the pipeline to its end. Raises what its component said was wrong."""
+    from uc1_churn_prediction.training_pipeline import NAME
+
+    key = tools.context.key
+    tools.minio.delete(error_key(key))
+    champion = tools.mlflow.champion(tools.settings.uc1.model_name)
+    arguments = {
+        "snapshot_uri": features.raw.uri, "features_uri": features.uri, "key": key,
+        "champion_uri": champion.uri if champion else "", "algorithms": list(tools.settings.uc1.algorithms),
+    }  # fmt: skip
+    ended = tools.kubeflow.run(NAME, package, arguments, key=key, deadline_seconds=DEADLINE_SECONDS - 60)
+    if not ended.succeeded:
+        raise left_error(tools.minio, key) or StepFailed(
+            f"The pipeline {NAME} ended as {ended.state}: {ended.error or 'no component said why'}",
+            f"Its log is logs/{NAME}.log in the state directory, or in Kubeflow's page of run {ended.id}.",
+        )
+    tools.context.effect("pipeline_run", ended.id, pipeline=NAME)
+
+
+def refuse_unless_one_passed(versions: list[Version]) -> None:
+    """Raise GateRefused with every reason where no version passed its gate."""
+    refused = [version for version in versions if version.gate != "passed"]
+    if len(refused) == len(versions):
+        reasons = "; ".join(f"version {v.version} ({v.algorithm}) {v.gate or 'has no verdict'}" for v in refused)
+        raise GateRefused(f"No model passed the gate: {reasons}.", "Look at uc1.gate, and at what changed in the data.")
+
+
+def trained_models(
+    tools: Tools, features: CustomerFeatures, pipeline_uri: str, versions: list[Version], champion: Version | None
+) -> TrainedModels:
+    """The result: what this key registered, and who is champion now."""
+    name = tools.settings.uc1.model_name
+    current = {version.version: version for version in tools.mlflow.versions(name)}
+    return TrainedModels(
+        model_name=name,
+        features_digest=features.digest,
+        versions=tuple(model_version(current[version.version]) for version in versions),
+        champion=champion.version if champion else "",
+        pipeline_uri=pipeline_uri,
+        pipeline_run=f"churn-training-{tools.context.key[:16]}",
+    )
+
+
+def model_version(version: Version) -> ModelVersion:
+    """A registered version as a result."""
+    return ModelVersion(
+        version=version.version, algorithm=version.algorithm, state=version.state, digest=version.digest,
+        uri=version.uri, run_id=version.run_id, metrics=version.metrics, gate=version.gate,
+    )  # fmt: skip
+
+
+def observe(tools: Tools) -> dict[str, Any]:
+    """What is missing of what was registered: versions, served files, a champion. Says nothing of who is champion."""
+    versions = tools.mlflow.versions(tools.settings.uc1.model_name)
+    alive = [version for version in versions if version.state in ("champion", "proposed")]
+    gone = [v.digest for v in alive if not tools.minio.exists(tools.minio.key(f"{v.uri}/model.onnx"))]
+    keys = {version.key for version in versions}
+    due = {f"{v.key.split(':')[0]}:{each}" for v in versions for each in v.tags["mlops.algorithms"].split(",")}
+    champions = any(version.state == "champion" for version in versions)
+    return {"versions": bool(versions), "missing": sorted(due - keys), "gone": sorted(gone), "champion": champions}
+
+
+if __name__ == "__main__":
+    main(__file__)
