@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from serving.prediction_log import PredictionLog
 
 EX_DATAERR, EX_UNAVAILABLE = 65, 69
-LEAVE_SECONDS = 8.0
+LEAVE_SECONDS = 5.0
 
 
 def main() -> int:

@@ -27,7 +27,7 @@ class OnnxModel(Model):  # type: ignore[misc]
         self.artefact = artefact
         self.ready = True
 
-    async def preprocess(self, payload: Any, headers: dict[str, str] | None = None) -> inputs.Columns:
+    async def preprocess(self, payload: Any, headers: Any = None) -> inputs.Columns:  # noqa: ARG002
         """The model's columns from a V1 or V2 body. Raises BadInput."""
         if isinstance(payload, InferRequest):
             return inputs.from_tensors(payload.inputs, self.artefact.schema)
@@ -37,7 +37,7 @@ class OnnxModel(Model):  # type: ignore[misc]
         """Checked already."""
         return payload
 
-    async def predict(self, payload: inputs.Columns, headers: dict[str, str] | None = None) -> Any:
+    async def predict(self, payload: inputs.Columns, headers: Any = None) -> Any:  # noqa: ARG002
         """Probabilities of the positive class, as an array."""
         rows = len(next(iter(payload.values())))
         if rows <= ROWS_ON_THE_LOOP:

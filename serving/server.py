@@ -22,7 +22,7 @@ from serving.inputs import BadInput
 from serving.middleware import Requests, Served
 from serving.model import OnnxModel
 
-GRACE_SECONDS = 3
+GRACE_SECONDS = 2
 
 
 class StrictDataPlane(DataPlane):  # type: ignore[misc]

@@ -86,7 +86,8 @@ def admit_inference_service(new: dict[str, Any], old: dict[str, Any] | None) -> 
     if uri and not uri.startswith(SCHEMES):
         return f"storageUri, must be one of: [{', '.join(SCHEMES)}] or a path, not {uri}"
     if old and deployment_mode(old) != deployment_mode(new):
-        return f"update rejected: deploymentMode cannot be changed from {deployment_mode(old)} to {deployment_mode(new)}"
+        change = f"from {deployment_mode(old)} to {deployment_mode(new)}"
+        return f"update rejected: deploymentMode cannot be changed {change}"
     return _admit_canaries(new, predictor)
 
 

@@ -34,7 +34,8 @@ def _check_metadata(metadata: Document) -> list[Document]:
             _cause("metadata.name", "Required value: name or generateName is required", "FieldValueRequired")
         )
     elif not isinstance(name, str) or not OBJECT_NAME.fullmatch(name):
-        text = f'Invalid value: "{name}": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters'
+        rule = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.'"
+        text = f'Invalid value: "{name}": {rule}'
         causes.append(_cause("metadata.name", text, "FieldValueInvalid"))
     for key in ("labels", "annotations"):
         values = metadata.get(key) or {}

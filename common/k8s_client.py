@@ -1,0 +1,245 @@
+"""The Kubernetes API: apply, get, list, patch, delete, watch - with deadlines, and our errors.
+
+Objects are plain dicts. Writes are server-side apply as field manager "mlops": it creates or changes, it can be
+repeated, and it names who else owns a field. No call lasts longer than its deadline.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from common import retry
+from common.errors import DeadlineExceeded, MlopsError
+from common.k8s_errors import NoSuchNamespace, in_our_words, is_field_conflict, status_of, translate
+from common.logger import get_logger
+from common.settings import Kubernetes as Section
+
+if TYPE_CHECKING:
+    from kubernetes.client import ApiClient, Configuration
+
+Document = dict[str, Any]
+Event = tuple[str, Document]
+MANAGER = "mlops"
+CONNECT_SECONDS, READ_SECONDS = 3, 15
+KINDS = {
+    "Namespace": ("v1", "namespaces"),
+    "InferenceService": ("serving.kserve.io/v1beta1", "inferenceservices"),
+    "ServingRuntime": ("serving.kserve.io/v1alpha1", "servingruntimes"),
+    "Experiment": ("iter8.tools/v2alpha2", "experiments"),
+    "Metric": ("iter8.tools/v2alpha2", "metrics"),
+    "Application": ("argoproj.io/v1alpha1", "applications"),
+    "AppProject": ("argoproj.io/v1alpha1", "appprojects"),
+}
+log = get_logger(__name__)
+
+
+class Kubernetes:
+    """One API server. Nothing connects before the first call."""
+
+    def __init__(self, settings: Section) -> None:
+        self._settings = settings
+
+    @cached_property
+    def server(self) -> str:
+        """URL of the API server."""
+        with in_our_words(self._settings.kubeconfig or "the pod's address", "its configuration"):
+            host: str = self._client.configuration.host
+            return host
+
+    def ping(self) -> str:
+        """The server's version."""
+        return str(self._call("GET", "/version", "its version")["gitVersion"])
+
+    def probe_write(self, namespace: str = "models") -> None:
+        """Try a write without making it. A namespace that is not there yet is no failure: we create it."""
+        probe = {
+            "apiVersion": "serving.kserve.io/v1alpha1", "kind": "ServingRuntime",
+            "metadata": {"name": "write-probe", "namespace": namespace},
+            "spec": {"containers": [{"name": "kserve-container", "image": "probe"}]},
+        }  # fmt: skip
+        try:
+            self._apply(probe, {"dryRun": "All"})
+        except NoSuchNamespace:
+            return
+
+    def apply(self, document: Document, *, force: bool = False) -> Document:
+        """Server-side apply. Raises FieldConflict where another manager owns a field, unless `force`."""
+        return self._apply(document, {"force": "true"} if force else {})
+
+    def _apply(self, document: Document, query: dict[str, str]) -> Document:
+        metadata = document["metadata"]
+        path = _path(document["kind"], metadata.get("namespace", ""), metadata["name"])
+        query = {"fieldManager": MANAGER, **query}
+        return self._call("PATCH", path, _named(document), query, document, "application/apply-patch+yaml")
+
+    def create(self, document: Document) -> Document:
+        """Create. Raises Changed when there is one of this name."""
+        path = _path(document["kind"], document["metadata"].get("namespace", ""))
+        return self._call("POST", path, _named(document), {"fieldManager": MANAGER}, document)
+
+    def merge_patch(self, kind: str, name: str, namespace: str, patch: Document, *, status: bool = False) -> Document:
+        """Change what the patch says; a `metadata.resourceVersion` in it is a condition."""
+        path = _path(kind, namespace, name) + ("/status" if status else "")
+        query = {"fieldManager": MANAGER}
+        return self._call("PATCH", path, f"{kind} {namespace}/{name}", query, patch, "application/merge-patch+json")
+
+    def get(self, kind: str, name: str, namespace: str = "") -> Document | None:
+        """The object, or None."""
+        return self._find("GET", kind, name, namespace)
+
+    def list(self, kind: str, namespace: str = "", labels: str = "") -> "list[Document]":
+        """Objects of a kind, of one namespace or of all; `labels` is a selector such as "app=churn"."""
+        query = {"labelSelector": labels} if labels else {}
+        found = self._call("GET", _path(kind, namespace), f"{kind} in {namespace or 'all namespaces'}", query)
+        return [{**item, "kind": kind, "apiVersion": KINDS[kind][0]} for item in found["items"]]
+
+    def delete(self, kind: str, name: str, namespace: str = "") -> bool:
+        """Delete; False when it was not there."""
+        return self._find("DELETE", kind, name, namespace) is not None
+
+    def ensure_namespace(self, name: str) -> None:
+        """Create the namespace where there is none."""
+        if self.get("Namespace", name) is None:
+            self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+
+    def watch(self, kind: str, namespace: str, name: str, seconds: float) -> Iterator[Event]:
+        """Events of one object, its present state first, for so many seconds. Broken watches are resumed.
+
+        Yields ("ADDED" | "MODIFIED" | "DELETED", object).
+        """
+        import time
+
+        end, version = time.monotonic() + seconds, ""
+        while (remaining := end - time.monotonic()) > 0:
+            query = {"watch": "true", "fieldSelector": f"metadata.name={name}", "resourceVersion": version,
+                     "timeoutSeconds": str(max(1, min(int(remaining), READ_SECONDS)))}  # fmt: skip
+            for event_type, document in self._events(_path(kind, namespace), f"{kind} {namespace}/{name}", query):
+                if event_type == "ERROR":  # 410: the history is gone, so start from the present state
+                    version = ""
+                    break
+                version = document["metadata"]["resourceVersion"]
+                yield event_type, document
+                if time.monotonic() > end:
+                    return
+
+    def wait_for(
+        self, kind: str, name: str, namespace: str, is_done: Callable[[Document], bool], seconds: float
+    ) -> Document:
+        """Wait until the object is as wanted. Raises what `is_done` raises, and DeadlineExceeded."""
+        for event_type, document in self.watch(kind, namespace, name, seconds):
+            if event_type != "DELETED" and is_done(document):
+                return document
+        raise DeadlineExceeded(f"{kind} {namespace}/{name} was not as wanted within {seconds:g} s.")
+
+    def _find(self, method: str, kind: str, name: str, namespace: str) -> Document | None:
+        from kubernetes.client import ApiException
+
+        def once() -> Document | None:
+            try:
+                return self._request(method, _path(kind, namespace, name))
+            except ApiException as error:
+                # Without a Status it is the kind that is missing, and that is no "None".
+                if error.status == 404 and status_of(error):
+                    return None
+                raise
+
+        with in_our_words(self.server, f"{kind} {namespace}/{name}"):
+            return retry.kubernetes.call(once)
+
+    def _call(
+        self, method: str, path: str, what: str, query: dict[str, str] | None = None, body: Any = None,
+        content_type: str = "application/json",
+    ) -> Document:  # fmt: skip
+        def once() -> Document:
+            try:
+                return self._request(method, path, query, body, content_type)
+            except Exception as error:
+                ours = translate(error, self.server, what) if is_field_conflict(error) else None
+                if ours is not None:
+                    raise ours from error
+                raise
+
+        with in_our_words(self.server, what):
+            return retry.kubernetes.call(once)
+
+    def _request(
+        self, method: str, path: str, query: dict[str, str] | None = None, body: Any = None,
+        content_type: str = "application/json",
+    ) -> Document:  # fmt: skip
+        response = self._send(method, path, query, body, content_type)
+        answer: Document = json.loads(response.data)
+        return answer
+
+    def _send(
+        self, method: str, path: str, query: Any = None, body: Any = None, content_type: str = "application/json"
+    ) -> Any:
+        headers = {"Accept": "application/json", "Content-Type": content_type}
+        return self._client.call_api(
+            path, method, query_params=list((query or {}).items()), header_params=headers, body=body,
+            auth_settings=["BearerToken"], _preload_content=False, _return_http_data_only=True,
+            _request_timeout=(CONNECT_SECONDS, READ_SECONDS),
+        )  # fmt: skip
+
+    def _events(self, path: str, what: str, query: dict[str, str]) -> Iterator[Event]:
+        with in_our_words(self.server, what):
+            response = retry.kubernetes.call(self._send, "GET", path, query)
+        try:
+            for line in response:
+                if line.strip():
+                    event = json.loads(line)
+                    yield event["type"], event["object"]
+        except MlopsError:
+            raise
+        except Exception as error:
+            if translate(error, self.server, what) is None:
+                raise
+            log.debug("a watch broke", what=what, error=type(error).__name__)
+        finally:
+            response.release_conn()
+
+    @cached_property
+    def _client(self) -> "ApiClient":
+        from kubernetes import config
+        from kubernetes.client import ApiClient, Configuration
+
+        settings = self._settings
+        if settings.server:
+            return ApiClient(_explicit(settings))
+        configuration = Configuration()
+        if settings.kubeconfig:
+            context = settings.context or None
+            config.load_kube_config(settings.kubeconfig, context, configuration, persist_config=False)
+        else:
+            config.load_incluster_config(configuration)
+        configuration.retries = 0
+        return ApiClient(configuration)
+
+
+def _explicit(settings: Section) -> "Configuration":
+    """Address and token as configured; nothing of the user's kubeconfig, and no proxy to a loopback address."""
+    from kubernetes.client import Configuration
+
+    configuration = Configuration()
+    configuration.host = settings.server.rstrip("/")
+    configuration.api_key = {"authorization": f"Bearer {settings.token.get_secret_value()}"}
+    configuration.verify_ssl = settings.verify_tls
+    configuration.ssl_ca_cert = settings.ca_file or None
+    configuration.retries = 0  # common.retry repeats, and only it
+    if settings.embedded:
+        configuration.proxy = None
+    return configuration
+
+
+def _path(kind: str, namespace: str = "", name: str = "") -> str:
+    api_version, plural = KINDS[kind]
+    root = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+    scope = f"/namespaces/{quote(namespace, safe='')}" if namespace else ""
+    return f"{root}{scope}/{plural}" + (f"/{quote(name, safe='')}" if name else "")
+
+
+def _named(document: Document) -> str:
+    metadata = document["metadata"]
+    place = f"{metadata['namespace']}/" if metadata.get("namespace") else ""
+    return f"{document['kind']} {place}{metadata['name']}"

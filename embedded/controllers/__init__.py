@@ -1,0 +1,1 @@
+"""Controllers: they read stored objects, make the world so, and write status."""
