@@ -51,10 +51,10 @@ class EmptyExtract(InvalidData):
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to extract. No columns: all but the dropped ones. `as_of` bounds `event_time`, inclusive."""
+    """What to extract: all columns but the dropped ones. `as_of` bounds `event_time`, inclusive."""
 
     source: Source
-    columns: tuple[str, ...] = ()
+    needed: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     event_time: str | None = None
     as_of: datetime | None = None
@@ -136,14 +136,10 @@ def describe(postgres: Postgres, source: Source) -> tuple[SourceColumn, ...]:
     import sqlalchemy as sa
 
     with postgres.translated():
-        described = _described(
-            postgres, sa.select(sa.text("*")).select_from(select_from(postgres, source)).limit(0)
-        )
+        described = _described(postgres, sa.select(sa.text("*")).select_from(select_from(postgres, source)).limit(0))
     twice = [name for name, times in Counter(column.name for column in described).items() if times > 1]
     if twice:
-        raise InvalidData(
-            f"{source} has more than one column named {twice[0]}.", "Give each its own name with AS."
-        )
+        raise InvalidData(f"{source} has more than one column named {twice[0]}.", "Give each its own name with AS.")
     return described
 
 
@@ -169,13 +165,12 @@ def _precision(column: Any) -> tuple[int | None, int | None]:
 
 def _chosen(wanted: Wanted, described: Sequence[SourceColumn]) -> tuple[SourceColumn, ...]:
     known = {column.name: column for column in described}
-    for name in (*wanted.columns, *([wanted.event_time] if wanted.event_time else [])):
+    for name in (*wanted.needed, *filter(None, [wanted.event_time])):
         if name not in known:
             near = difflib.get_close_matches(name, known, 1, 0.5)
             hint = f"Did you mean {near[0]}?" if near else f"It has: {', '.join(known)}."
             raise InvalidData(f"{wanted.source} has no column {name}.", hint)
-    names = wanted.columns or tuple(name for name in known if name not in wanted.dropped)
-    return tuple(known[name] for name in names)
+    return tuple(column for column in described if column.name not in wanted.dropped)
 
 
 def statement_of(wanted: Wanted, columns: Sequence[SourceColumn], source: "FromClause") -> str:
@@ -269,9 +264,7 @@ def _drain(fetched: "queue.Queue[Any]") -> None:
 def _exact(batch: "pa.RecordBatch", schema: "pa.Schema", source: Source) -> "pa.RecordBatch":
     import pyarrow as pa
 
-    columns = [
-        _exact_column(column, field, source) for column, field in zip(batch.columns, schema, strict=True)
-    ]
+    columns = [_exact_column(column, field, source) for column, field in zip(batch.columns, schema, strict=True)]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 

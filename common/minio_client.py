@@ -124,9 +124,13 @@ class ObjectStore:
     def head(self, key: str) -> Object | None:
         """What is known of an object; None when there is none."""
         try:
-            found = self._call("head_object", Key=key)
+            return self.stat(key)
         except NoSuchObject:
             return None
+
+    def stat(self, key: str) -> Object:
+        """What is known of an object. Raises NoSuchObject."""
+        found = self._call("head_object", Key=key)
         return _object(key, found["ContentLength"], found)
 
     def exists(self, key: str) -> bool:
@@ -299,9 +303,7 @@ class ObjectStore:
 
     def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
         method = getattr(self.client, operation)
-        answer: dict[str, Any] = self._repeat(
-            arguments.get("Key", ""), lambda: method(Bucket=self.bucket, **arguments)
-        )
+        answer: dict[str, Any] = self._repeat(arguments.get("Key", ""), lambda: method(Bucket=self.bucket, **arguments))
         return answer
 
     def _repeat(self, key: str, function: Callable[[], T]) -> T:

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common import retry
@@ -27,11 +26,7 @@ from common.settings import Postgres as Section
 from common.transient import chain
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from sqlalchemy import Engine, Executable, FromClause
-
-    from common.extract import Extract
 
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 600
@@ -73,9 +68,7 @@ class Postgres:
         """libpq's own connection string for a session that only reads. Holds the password: never print it."""
         from psycopg2.extensions import make_dsn
 
-        url = self.settings.url(
-            **KEEPALIVES, options=" ".join([*SESSION, "-cdefault_transaction_read_only=on"])
-        )
+        url = self.settings.url(**KEEPALIVES, options=" ".join([*SESSION, "-cdefault_transaction_read_only=on"]))
         return str(make_dsn(**self.engine.dialect.create_connect_args(url)[1]))
 
     def rows(self, statement: "Executable", parameters: dict[str, Any] | None = None) -> Sequence[Any]:
@@ -87,16 +80,6 @@ class Postgres:
     def _rows(self, statement: "Executable", parameters: dict[str, Any]) -> Sequence[Any]:
         with self.engine.connect() as connection:
             return connection.execute(statement, parameters).all()
-
-    def extract(
-        self, source: Source, path: Path, *, columns: Sequence[str] = (), dropped: Sequence[str] = (),
-        event_time: str | None = None, as_of: "datetime | None" = None,
-    ) -> "Extract":  # fmt: skip
-        """Stream `source` into a parquet file at `path`, from one consistent snapshot. See common.extract."""
-        from common import extract
-
-        wanted = extract.Wanted(source, tuple(columns), tuple(dropped), event_time, as_of)
-        return extract.run(self, wanted, path)
 
     def find_table(self, name: str) -> tuple[str, str]:
         """Schema and name of the table or view called `name` or `schema.name`.
@@ -128,9 +111,7 @@ class Postgres:
         target = sa.table(name, schema=schema)
         newest = sa.func.max(sa.column(event_time)) if event_time else sa.null()
         writer = sa.func.max(sa.text("xmin::text::bigint"))
-        ((rows, event, transaction),) = self.rows(
-            sa.select(sa.func.count(), newest, writer).select_from(target)
-        )
+        ((rows, event, transaction),) = self.rows(sa.select(sa.func.count(), newest, writer).select_from(target))
         return {"rows": rows, "newest": event.isoformat() if event else None, "transaction": transaction}
 
     def ping(self) -> str:
@@ -173,16 +154,12 @@ class Postgres:
             return ConfigError(f"PostgreSQL at {server} has no database {self.settings.database}.",
                                "Set postgres.database.")  # fmt: skip
         if state == "57014":
-            return DeadlineExceeded(
-                f"A statement took longer than {STATEMENT_SECONDS} s at PostgreSQL {server}."
-            )
+            return DeadlineExceeded(f"A statement took longer than {STATEMENT_SECONDS} s at PostgreSQL {server}.")
         if retry.database.is_transient(error):
             return Unavailable(f"PostgreSQL at {server} does not answer: {said}.",
                                "Is it running? The embedded one: python -m embedded up")  # fmt: skip
         if state.startswith("42"):
-            return ConfigError(
-                f"PostgreSQL at {server} does not understand the query: {said}.", "Mend uc1.query."
-            )
+            return ConfigError(f"PostgreSQL at {server} does not understand the query: {said}.", "Mend uc1.query.")
         return StepFailed(f"PostgreSQL at {server} could not do it: {said}.")
 
     def _database(self) -> str:
@@ -193,9 +170,7 @@ def source_of(settings: Any) -> Source:
     """What a use case's section says to read. Raises ConfigError unless it is one of table and query."""
     if bool(settings.table) == bool(settings.query):
         said = "both uc1.table and uc1.query" if settings.table else "neither uc1.table nor uc1.query"
-        raise ConfigError(
-            f"The configuration names {said}; one of them is the source.", "Set one in config.yaml."
-        )
+        raise ConfigError(f"The configuration names {said}; one of them is the source.", "Set one in config.yaml.")
     return Source(settings.table or None, settings.query or None)
 
 

@@ -1,0 +1,207 @@
+"""The data repository: a git repository of its own, never the user's checkout; DVC keeps its files in S3.
+
+Every call works in a fresh clone that is thrown away, with a cache of its own: a killed run leaves no lock, no
+half index and no half file that another could trip over. DVC never holds the only copy: it is given a link to
+a snapshot that S3 has already. Data go to S3 before the commit goes to git: every commit can be pulled.
+
+    git clone URL && cd ... && AWS_ENDPOINT_URL=... AWS_ACCESS_KEY_ID=... AWS_SECRET_ACCESS_KEY=... dvc pull
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from common import retry
+from common.errors import AccessRefused, ConfigError, StepFailed, Unavailable
+from common.git_command import environment, git, in_our_words
+from common.logger import get_logger
+from common.minio_client import ObjectStore
+from common.process import CommandFailed, run_command
+from common.settings import Settings
+
+log = get_logger(__name__)
+
+DVC_SECONDS = 900
+AUTHOR = {"NAME": "MLOps pipeline", "EMAIL": "mlops@localhost"}
+WORKS = "work-"
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A version of one file: the commit that holds its pointer, and its MD5, DVC's name for the content."""
+
+    commit: str
+    path: str
+    md5: str
+    remote: str
+    created: bool
+
+
+class DataRepository:
+    """The data repository of the configuration. `path` is a private directory for clones, emptied at will."""
+
+    def __init__(self, settings: Settings, path: Path) -> None:
+        self.url = settings.dvc.git_url
+        self.branch = settings.dvc.branch
+        self.prefix = settings.dvc.prefix.strip("/")
+        self.path = path
+        self.store = ObjectStore(settings.minio)
+
+    @property
+    def remote(self) -> str:
+        """Where DVC keeps the files."""
+        return f"s3://{self.store.bucket}/{self.prefix}"
+
+    def state(self, name: str) -> dict[str, Any]:
+        """A cheap look: the MD5 that the newest commit has for `name`, and whether S3 holds those bytes."""
+        with in_our_words("The data repository", self.url, "dvc.git_url"), self._clone() as clone:
+            md5 = _pointer(clone, name)
+        return {"md5": md5, "stored": bool(md5) and self.store.exists(self._key(md5))}
+
+    def commit(self, file: Path, name: str, *, message: str, trailers: Mapping[str, str], date: datetime) -> Commit:
+        """Make `file` the newest version of `name`: one commit if its bytes are new, none if they are not.
+
+        `file` is linked, not moved, and becomes read-only. `date` is the commit's; take it from the data, so
+        that a repeated run makes the very same commit. Raises Unavailable, AccessRefused or ConfigError.
+        """
+        with in_our_words("The data repository", self.url, "dvc.git_url"):
+            return retry.git.call(self._commit, file, name, _message(message, trailers), date)
+
+    def _commit(self, file: Path, name: str, message: str, date: datetime) -> Commit:
+        """One attempt from a fresh clone. A rejected push means that somebody was first; the next sees it."""
+        with self._clone() as clone:
+            md5 = _md5(file)
+            self._declare(clone)
+            if _pointer(clone, name) != md5 or not self.store.exists(self._key(md5)):
+                self._add(clone, file, name)
+                self._push_data(clone, name, md5)
+            created = self._push_commit(clone, message, date)
+            head = git(clone, "rev-parse", "HEAD").strip()
+        log.info("versioned", path=name, commit=head[:12], created=created)
+        return Commit(head, name, md5, self.remote, created)
+
+    @contextmanager
+    def _clone(self) -> Iterator[Path]:
+        """A fresh clone of the newest commit, or of nothing yet; it ends with the block."""
+        if not self.url:
+            raise ConfigError("dvc.git_url is empty: there is no data repository.", "Set dvc.git_url.")
+        self.path.mkdir(parents=True, exist_ok=True)
+        for left in self.path.glob(f"{WORKS}*"):
+            _remove(left)
+        work = Path(tempfile.mkdtemp(dir=self.path, prefix=WORKS))
+        try:
+            yield self._fetched(work / "data")
+        finally:
+            _remove(work)
+
+    def _fetched(self, clone: Path) -> Path:
+        clone.mkdir()
+        git(clone, "init", "--quiet", "--initial-branch", self.branch)
+        git(clone, "remote", "add", "--", "origin", self.url)
+        head = f"refs/heads/{self.branch}"
+        if retry.git.call(git, clone, "ls-remote", "origin", head).strip():
+            retry.git.call(git, clone, "fetch", "--quiet", "--depth", "1", "origin", head)
+            git(clone, "reset", "--quiet", "--hard", "FETCH_HEAD")
+        return clone
+
+    def _declare(self, clone: Path) -> None:
+        """The repository's own set-up: where files are kept. Addresses and keys stay with whoever pulls."""
+        if not (clone / ".dvc" / "config").exists():
+            self._dvc(clone, "init", "--quiet")
+        config = clone / ".dvc" / "config"
+        wanted = (
+            "[core]\n    remote = storage\n    analytics = false\n    check_update = false\n"
+            f"['remote \"storage\"']\n    url = {self.remote}\n"
+        )
+        if config.read_text() != wanted:
+            config.write_text(wanted)
+        local = f'[cache]\n    dir = {clone.parent / "cache"}\n    type = "hardlink,copy"\n'
+        (clone / ".dvc" / "config.local").write_text(local)
+
+    def _add(self, clone: Path, file: Path, name: str) -> None:
+        target = clone / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(file, target)
+        except OSError:  # another file system, or one without hard links
+            shutil.copyfile(file, target)
+        self._dvc(clone, "add", "--quiet", "--", name)
+
+    def _push_data(self, clone: Path, name: str, md5: str) -> None:
+        """Push, then ask S3 itself: `dvc push` has been known to say yes too early."""
+        try:
+            retry.object_store.call(self._dvc, clone, "push", "--quiet", "--", f"{name}.dvc")
+        except CommandFailed as error:
+            raise _in_our_words(error, self.remote) from error
+        url = self._dvc(clone, "get", "--show-url", str(clone), name).strip()
+        if _pointer(clone, name) != md5 or not self.store.exists(self.store.key(url)):
+            raise StepFailed(f"DVC did not store {name} ({md5}) at {self.remote}.", "Run it again.")
+
+    def _push_commit(self, clone: Path, message: str, date: datetime) -> bool:
+        git(clone, "add", "--all")
+        if not git(clone, "status", "--porcelain"):
+            return False
+        when = {f"GIT_{who}_DATE": date.strftime("%Y-%m-%dT%H:%M:%SZ") for who in ("AUTHOR", "COMMITTER")}
+        who = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in AUTHOR.items()}
+        git(clone, "commit", "--quiet", "--message", message, env={**who, **when})
+        git(clone, "push", "--quiet", "origin", f"HEAD:refs/heads/{self.branch}")
+        return True
+
+    def _dvc(self, clone: Path, *args: str) -> str:
+        command = [sys.executable, "-m", "dvc", *args]
+        return run_command(command, cwd=clone, env=self._environment(clone), deadline_seconds=DVC_SECONDS)
+
+    def _environment(self, clone: Path) -> dict[str, str]:
+        """DVC's directories lie beside the clone: neither the user's settings nor other caches are seen."""
+        foreign = ("AWS_", "DVC_", "XDG_")
+        own = {name: value for name, value in environment().items() if not name.startswith(foreign)}
+        private = {f"DVC_{kind}_DIR": str(clone.parent / kind.lower())
+                   for kind in ("SITE_CACHE", "GLOBAL_CONFIG", "SYSTEM_CONFIG", "STUDIO")}  # fmt: skip
+        quiet = {"DVC_NO_ANALYTICS": "true", "HOME": str(clone.parent), "PYTHONWARNINGS": "ignore"}
+        return {**own, **private, **quiet, **self.store.environment()}
+
+    def _key(self, md5: str) -> str:
+        """Where DVC 3 keeps these bytes; if it ever moves them, we only push once more than needed."""
+        return f"{self.prefix}/files/md5/{md5[:2]}/{md5[2:]}"
+
+
+def _pointer(clone: Path, name: str) -> str:
+    """The MD5 that the clone's pointer file has for `name`; empty without one."""
+    file = clone / f"{name}.dvc"
+    if not file.exists():
+        return ""
+    (out,) = yaml.safe_load(file.read_text())["outs"]
+    return str(out["md5"])
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _message(subject: str, trailers: Mapping[str, str]) -> str:
+    return subject + "\n\n" + "".join(f"{name}: {value}\n" for name, value in trailers.items())
+
+
+def _remove(path: Path) -> None:
+    # DVC makes cached files read-only; the directories stay writable, which is all that removing asks for.
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def _in_our_words(error: CommandFailed, remote: str) -> Exception:
+    if re.search(r"Forbidden|AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch", error.stderr):
+        return AccessRefused(f"S3 refused DVC's push to {remote}.", "Check minio.access_key and its secret.")
+    if retry.object_store.is_transient(error):
+        return Unavailable(f"DVC could not push to {remote}: {error.message}.", "Is S3 running?")
+    return error

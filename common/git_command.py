@@ -1,0 +1,61 @@
+"""The git command, run so that nothing of the machine's own set-up changes what it does.
+
+No prompt, no hooks, no signing, no repository inherited from the surroundings; a deadline on every call. What
+the user needs to reach a remote (ssh agent, credential helpers) stays. Errors come in our own words, without
+the URL's user info.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from common import retry
+from common.errors import AccessRefused, ConfigError, Unavailable
+from common.process import CommandFailed, run_command
+from common.transient import GIT_FINAL
+
+DEADLINE_SECONDS = 60
+# GIT_DIR and its like point a command inside a hook at another repository.
+KEPT = {"GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSL_CAINFO", "GIT_ASKPASS", "GIT_HTTP_USER_AGENT"}
+FIXED = (
+    "core.hooksPath=/dev/null", "commit.gpgSign=false", "core.autocrlf=false", "core.fsync=all", "gc.auto=0",
+    "protocol.ext.allow=never", "init.defaultBranch=main", "core.quotePath=false",
+)  # fmt: skip
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Our environment without what would redirect git, and with what keeps it from asking."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name in KEPT}
+    quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C.UTF-8"}
+    return {"GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=5", **own, **quiet, **(extra or {})}
+
+
+def git(where: Path, *args: str, env: Mapping[str, str] | None = None) -> str:
+    """Run one git command in `where` and return what it printed. Raises CommandFailed."""
+    settings = [part for each in FIXED for part in ("-c", each)]
+    command = ["git", *settings, *args]
+    return run_command(command, cwd=where, env=environment(env), deadline_seconds=DEADLINE_SECONDS)
+
+
+@contextmanager
+def in_our_words(what: str, url: str, setting: str) -> Iterator[None]:
+    """Turn a failed git command about the remote `url` into one of our errors; `setting` holds the URL."""
+    try:
+        yield
+    except CommandFailed as error:
+        shown = without_user(url)
+        if retry.git.is_transient(error):
+            raise Unavailable(f"{what} at {shown} does not answer: {error.message}.", "Try again later.") from error
+        if "does not appear to be a git repository" in error.stderr or "not found" in error.stderr:
+            raise ConfigError(f"There is no git repository at {shown}.", f"Create it, or set {setting}.") from error
+        if GIT_FINAL.search(error.stderr):
+            raise AccessRefused(f"{what} at {shown} refused us: {error.message}.", "Mend the credentials.") from error
+        raise
+
+
+def without_user(url: str) -> str:
+    """The URL without user name and password."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if parts.netloc else url

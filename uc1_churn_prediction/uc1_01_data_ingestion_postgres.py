@@ -1,0 +1,69 @@
+"""UC1 step 1: take a snapshot of the source table.
+
+Reads    the table (or query) that the configuration names, up to uc1.as_of, from PostgreSQL
+Writes   raw/customers/<digest>.parquet, and a copy of it at uc1.raw_data_path, to object storage
+Returns  RawCustomers
+Raises   EmptyExtract (exit 65) for a table without rows, InvalidData (65) for a missing table or column
+
+Always runs: only reading tells whether the table changed. Equal rows give the same digest, so that the steps after
+it stay unchanged.
+
+Run it alone:  python uc1_churn_prediction/uc1_01_data_ingestion_postgres.py
+"""
+
+from typing import TYPE_CHECKING
+
+from common.errors import ConfigError
+from common.step import step
+from uc1_churn_prediction.results import Column, RawCustomers
+
+if TYPE_CHECKING:
+    from common.extract import Wanted
+    from common.settings_uc1 import Uc1
+    from common.tools import Tools
+
+
+@step(
+    needs=("postgres", "minio"),
+    settings=("uc1.table", "uc1.query", "uc1.entity", "uc1.label", "uc1.event_time", "uc1.as_of", "uc1.dropped",
+              "uc1.raw_data_path", "minio.bucket"),
+    deadline_seconds=1800,
+    always=True,
+)  # fmt: skip
+def run(tools: "Tools") -> RawCustomers:
+    """Extract, publish by digest, and point at it."""
+    from common import snapshot
+
+    uc1 = tools.settings.uc1
+    wanted = wanted_of(uc1)
+    taken = snapshot.take(tools.postgres, tools.minio, wanted, uc1.raw_data_path)
+    if taken.created:
+        tools.context.effect("object", taken.uri, rows=taken.rows, digest=taken.digest)
+    return RawCustomers(
+        table=uc1.table or "query", uri=taken.uri, digest=taken.digest, sha256=taken.sha256, rows=taken.rows,
+        size_bytes=taken.size_bytes, columns=tuple(Column(name=n, type=t) for n, t in taken.columns),
+        entity=str(uc1.entity), label=str(uc1.label), event_time=uc1.event_time,
+    )  # fmt: skip
+
+
+def wanted_of(uc1: "Uc1") -> "Wanted":
+    """What the configuration asks for. Raises ConfigError where it contradicts itself."""
+    from common.extract import Wanted
+    from common.postgres import source_of
+
+    for name in ("entity", "label"):
+        if not getattr(uc1, name):
+            raise ConfigError(f"uc1.{name} is not set: no column is named as the {name}.", "Set it in config.yaml.")
+    if uc1.as_of and not uc1.event_time:
+        raise ConfigError("uc1.as_of is set but uc1.event_time is not: as of when?", "Name the time column.")
+    needed = tuple(name for name in (uc1.entity, uc1.label, uc1.event_time) if name)
+    lost = sorted(set(needed) & set(uc1.dropped))
+    if lost:
+        raise ConfigError(f"uc1.dropped drops {lost[0]}, which is needed.", "Take it off uc1.dropped.")
+    return Wanted(source_of(uc1), needed, dropped=uc1.dropped, event_time=uc1.event_time, as_of=uc1.as_of)
+
+
+if __name__ == "__main__":
+    from common.cli import main
+
+    main(__file__)
