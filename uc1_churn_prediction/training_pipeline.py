@@ -2,7 +2,7 @@
 
 Importing this module imports kfp: whoever needs it does so inside a function. A component's body is copied as
 text into the compiled pipeline, so it only imports its work from the installed project. Its settings come from
-MLOPS_* variables: locally those of the parent, on a cluster of ConfigMap and Secret `mlops-settings`. No gate
+MLOPS_* variables: locally those of the parent, on a cluster those of the image or the namespace. No gate
 is a dsl.If: the local runner runs neither branch, and says nothing.
 """
 
@@ -17,37 +17,40 @@ from kfp.dsl import Artifact, Dataset, Input, Model, Output
 NAME = "churn-training"
 
 
-def training_frame(snapshot_uri: str, features_uri: str, key: str, frame: Output[Dataset]) -> None:  # type: ignore[valid-type]
-    from uc1_churn_prediction import training_components
+def training_frame(snapshot_uri: str, features_uri: str, key: str, frame: Output[Dataset]) -> None:
+    from uc1_churn_prediction.training import frame as work
 
-    training_components.training_frame(snapshot_uri, features_uri, key, frame.path)
-
-
-def train(algorithms: list, key: str, frame: Input[Dataset], models: Output[Model]) -> None:  # type: ignore[valid-type,type-arg]
-    from uc1_churn_prediction import training_components
-
-    training_components.train(algorithms, key, frame.path, models.path)
+    work.run(snapshot_uri, features_uri, key, frame.path)
 
 
-def evaluate(champion_uri: str, key: str, frame: Input[Dataset], models: Input[Model], evaluations: Output[Artifact]) -> None:  # type: ignore[valid-type]  # fmt: skip
-    from uc1_churn_prediction import training_components
+def train(algorithms: list, key: str, frame: Input[Dataset], models: Output[Model]) -> None:  # type: ignore[type-arg]
+    from uc1_churn_prediction.training import train as work
 
-    training_components.evaluate(champion_uri, key, frame.path, models.path, evaluations.path)
+    work.run(algorithms, key, frame.path, models.path)
 
 
-def register(snapshot_uri: str, key: str, frame: Input[Dataset], models: Input[Model], evaluations: Input[Artifact]) -> None:  # type: ignore[valid-type]  # fmt: skip
-    from uc1_churn_prediction import training_components
+def evaluate(
+    champion_uri: str, key: str, frame: Input[Dataset], models: Input[Model], evaluations: Output[Artifact]
+) -> None:
+    from uc1_churn_prediction.training import evaluate as work
 
-    training_components.register(snapshot_uri, key, frame.path, models.path, evaluations.path)
+    work.run(champion_uri, key, frame.path, models.path, evaluations.path)
+
+
+def register(
+    snapshot_uri: str, key: str, frame: Input[Dataset], models: Input[Model], evaluations: Input[Artifact]
+) -> None:
+    from uc1_churn_prediction.training import register as work
+
+    work.run(snapshot_uri, key, frame.path, models.path, evaluations.path)
 
 
 def compile_pipeline(image: str) -> bytes:
     """Return the pipeline as Kubeflow's YAML: the same bytes for the same code and image."""
 
     def component(function: Callable[..., Any]) -> Any:
-        return dsl.component(base_image=image, install_kfp_package=False)(function)  # type: ignore[call-overload]
+        return dsl.component(base_image=image, install_kfp_package=False)(function)
 
-    @dsl.pipeline(name=NAME, description="Trains, judges and registers churn models from one snapshot.")
     def churn_training(
         snapshot_uri: str, key: str, algorithms: list, features_uri: str = "", champion_uri: str = ""  # type: ignore[type-arg]
     ) -> None:
@@ -60,7 +63,8 @@ def compile_pipeline(image: str) -> bytes:
             snapshot_uri=snapshot_uri, key=key, frame=frame, models=models, evaluations=judged.outputs["evaluations"]
         )
 
+    described = dsl.pipeline(name=NAME, description="Trains, judges and registers churn models from one snapshot.")
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / f"{NAME}.yaml"
-        compiler.Compiler().compile(churn_training, str(path))
+        compiler.Compiler().compile(described(churn_training), str(path))
         return path.read_bytes()

@@ -17,7 +17,7 @@ from common.registry import Version
 from common.step import step
 from common.tools import Tools
 from uc1_churn_prediction.results import CustomerFeatures, ModelVersion, TrainedModels
-from uc1_churn_prediction.training_components import error_key, left_error
+from uc1_churn_prediction.training.component import error_key, left_error
 
 DEADLINE_SECONDS = 1800
 

@@ -1,0 +1,86 @@
+"""What the training pipeline's components share: their settings, the folders between them, and their errors.
+
+Each component runs in a process of its own, here or in a pod, with settings from MLOPS_* variables. An error that
+a person can mend is left in object storage under the step's key, where the step that started the pipeline finds
+it: neither exit codes nor types cross a pod's boundary.
+"""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from churn.customers import UnfitForTraining
+from churn.features import FeatureColumns
+from common import errors
+from common.config import load_settings
+from common.errors import InvalidData, MlopsError
+from common.kubeflow_local import end_with_runner
+from common.minio_client import ObjectStore
+from common.minio_errors import NoSuchObject
+from common.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LABEL, HOLDOUT = "__label__", "__holdout__"
+THRESHOLD = 0.5
+
+
+@contextlib.contextmanager
+def component(key: str) -> Iterator[tuple[Settings, ObjectStore]]:
+    """Settings and object store of a component; its error, where it is one of ours, is left under `key`."""
+    end_with_runner()
+    settings = load_settings()
+    store = ObjectStore(settings.minio)
+    try:
+        yield settings, store
+    except UnfitForTraining as error:
+        leave_error(store, key, InvalidData(str(error)))
+        raise
+    except MlopsError as error:
+        leave_error(store, key, error)
+        raise
+
+
+def error_key(key: str) -> str:
+    """Where a component leaves its error."""
+    return f"pipelines/churn-training/errors/{key}.json"
+
+
+def leave_error(store: ObjectStore, key: str, error: MlopsError) -> None:
+    """Write an error down as the nearest type of common.errors; where the object store failed, the log has to do."""
+    kind = next(each.__name__ for each in type(error).__mro__ if getattr(errors, each.__name__, None) is each)
+    with contextlib.suppress(MlopsError):
+        store.put_json(error_key(key), {"kind": kind, "message": error.message, "hint": error.hint})
+
+
+def left_error(store: ObjectStore, key: str) -> MlopsError | None:
+    """The error that a component of this key left, as the type it was."""
+    try:
+        said = store.get_json(error_key(key))
+    except NoSuchObject:
+        return None
+    error: MlopsError = getattr(errors, said["kind"])(said["message"], said["hint"])
+    return error
+
+
+def read_frame(place: Path) -> tuple["pd.DataFrame", FeatureColumns]:
+    """The training frame, and which of its columns are the model's inputs."""
+    import pandas as pd
+
+    said = read_json(place / "frame.json")["columns"]
+    columns = FeatureColumns(tuple(said["numeric"]), tuple(said["categorical"]))
+    return pd.read_parquet(place / "frame.parquet"), columns
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON in one form: the same value gives the same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False))
+
+
+def read_json(path: Path) -> Any:
+    """Read what `write_json` wrote."""
+    return json.loads(path.read_text())

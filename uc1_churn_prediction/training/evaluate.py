@@ -1,0 +1,68 @@
+"""Third component: measure each model on the hold-out, the champion too, and pass a verdict on each."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from churn import evaluation, model, plots
+from churn.features import FeatureColumns
+from churn.gates import ModelRules, Verdict, judge_model
+from common.minio_client import ObjectStore
+from common.settings import Settings
+from uc1_churn_prediction.training.component import (
+    HOLDOUT,
+    LABEL,
+    THRESHOLD,
+    component,
+    read_frame,
+    read_json,
+    write_json,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Champion = tuple[dict[str, float] | None, tuple[str, ...]]  # its metrics on this hold-out, and notes
+
+
+def run(champion_uri: str, key: str, frame_path: str, models_path: str, evaluations_path: str) -> None:
+    """Write <algorithm>/evaluation.json and four pictures for each model."""
+    with component(key) as (settings, store):
+        frame, columns = read_frame(Path(frame_path))
+        held = frame[frame[HOLDOUT]]
+        champion = champion_metrics(store, champion_uri, held)
+        for algorithm in read_json(Path(models_path) / "models.json")["algorithms"]:
+            onnx = (Path(models_path) / algorithm / "model.onnx").read_bytes()
+            judge(settings, onnx, held, columns, champion, Path(evaluations_path) / algorithm)
+
+
+def judge(
+    settings: Settings, onnx: bytes, held: "pd.DataFrame", columns: FeatureColumns, champion: Champion, place: Path
+) -> None:
+    """Evaluate one model, and write down what was found and what the gate says."""
+    features, labels = held[list(columns.names)], held[LABEL].to_numpy()
+    found = evaluation.evaluate(
+        model.session(onnx), features, labels, seed=settings.uc1.seed, threshold=THRESHOLD
+    )
+    metrics, notes = champion
+    verdict = judge_model(found.metrics, ModelRules(**settings.uc1.gate.model_dump()), metrics)
+    verdict = Verdict(verdict.reasons, (*verdict.notes, *notes))
+    place.mkdir(parents=True, exist_ok=True)
+    for name, png in plots.draw_all(found, place.name.replace("_", " ")).items():
+        (place / name).write_bytes(png)
+    said: dict[str, Any] = {"gate": str(verdict), "notes": list(verdict.notes), "champion": metrics}
+    write_json(place / "evaluation.json", {**asdict(found), **said})
+
+
+def champion_metrics(store: ObjectStore, uri: str, held: "pd.DataFrame") -> Champion:
+    """The champion's metrics on this hold-out; none, with a note, where it needs columns that are not there."""
+    if not uri:
+        return None, ()
+    schema = store.get_json(store.key(f"{uri}/schema.json"))
+    needed = [*schema["numeric"], *schema["categorical"]]
+    missing = [name for name in needed if name not in held.columns]
+    if missing:
+        return None, (f"not compared with the champion, which needs {', '.join(missing)}",)
+    scorer = model.session(store.get_bytes(store.key(f"{uri}/model.onnx")))
+    answers = model.onnx_probabilities(scorer, held[needed])
+    return evaluation.measure(held[LABEL].to_numpy(), answers, threshold=THRESHOLD), ()
