@@ -2,18 +2,17 @@
 
 import json
 import socket
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.conftest import EmbeddedPlatform
 from tests.uc1.universe import Universe
 
 
 @pytest.fixture(scope="module")
-def broken(platform: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Universe]:
-    yield Universe("broken", tmp_path_factory.mktemp("universes"), platform).prepare(600)
+def broken(platform: EmbeddedPlatform, tmp_path_factory: pytest.TempPathFactory) -> Universe:
+    return Universe("broken", tmp_path_factory.mktemp("universes"), platform.state).prepare(600)
 
 
 def refusal(universe: Universe, *args: str, **env: str) -> tuple[int, str]:
@@ -57,7 +56,8 @@ def test_a_broken_expectation_stops_before_anything_is_trained(broken: Universe)
         "CREATE TABLE IF NOT EXISTS customers_aged AS"
         " SELECT * FROM customers ORDER BY customer_id LIMIT 600"
     )
-    broken.sql("UPDATE customers_aged SET age = 999 WHERE customer_id IN (SELECT customer_id FROM customers_aged LIMIT 3)")
+    three = "SELECT customer_id FROM customers_aged LIMIT 3"
+    broken.sql(f"UPDATE customers_aged SET age = 999 WHERE customer_id IN ({three})")
     code, said = refusal(broken, "--set", "uc1.table=customers_aged")
     assert code == 65
     assert "age" in said

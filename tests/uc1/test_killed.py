@@ -5,7 +5,6 @@ import random
 import signal
 import sqlite3
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import psutil
 import pytest
 
 from common.lock import RUN_MARK
+from tests.conftest import EmbeddedPlatform
 from tests.floor.conftest import wait_for
 from tests.uc1.universe import STEPS, Universe
 
@@ -21,11 +21,11 @@ DELAYS = {"uc1_01": 0.1, "uc1_02": 1.0, "uc1_03": 1.5, "uc1_04": 3.0, "uc1_05": 
 
 
 @pytest.fixture(scope="module")
-def undisturbed(platform: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+def undisturbed(platform: EmbeddedPlatform, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The world that a run leaves when nobody kills it."""
-    universe = Universe("calm", tmp_path_factory.mktemp("universes"), platform).prepare(ROWS)
+    universe = Universe("calm", tmp_path_factory.mktemp("universes"), platform.state).prepare(ROWS)
     universe.states()
-    yield universe.world()
+    return universe.world()
 
 
 def started(universe: Universe, step: str) -> int:
@@ -61,9 +61,9 @@ def kill_in(universe: Universe, step: str, delay: float) -> None:
 
 
 def test_killed_once_in_every_step_and_run_again_the_world_is_the_undisturbed_one(
-    platform: Path, tmp_path: Path, undisturbed: dict[str, Any]
+    platform: EmbeddedPlatform, tmp_path: Path, undisturbed: dict[str, Any]
 ) -> None:
-    universe = Universe("killed", tmp_path, platform).prepare(ROWS)
+    universe = Universe("killed", tmp_path, platform.state).prepare(ROWS)
     for step, delay in DELAYS.items():
         kill_in(universe, step, delay)
     universe.states()
@@ -72,9 +72,9 @@ def test_killed_once_in_every_step_and_run_again_the_world_is_the_undisturbed_on
 
 
 def test_a_killed_component_fails_the_step_and_the_next_run_finishes_it(
-    platform: Path, tmp_path: Path, undisturbed: dict[str, Any]
+    platform: EmbeddedPlatform, tmp_path: Path, undisturbed: dict[str, Any]
 ) -> None:
-    universe = Universe("component", tmp_path, platform).prepare(ROWS)
+    universe = Universe("component", tmp_path, platform.state).prepare(ROWS)
     run = universe.start()
     assert wait_for(lambda: started(universe, "uc1_05") > 0, 200)
     assert wait_for(lambda: bool(components(universe, run.pid)), 60)
@@ -93,9 +93,9 @@ def components(universe: Universe, run: int) -> list[psutil.Process]:
 @pytest.mark.timeout(2400)
 @pytest.mark.parametrize("seed", range(3))
 def test_killed_at_random_times_until_it_gets_through(
-    platform: Path, tmp_path: Path, undisturbed: dict[str, Any], seed: int
+    platform: EmbeddedPlatform, tmp_path: Path, undisturbed: dict[str, Any], seed: int
 ) -> None:
-    universe = Universe(f"random{seed}", tmp_path, platform).prepare(ROWS)
+    universe = Universe(f"random{seed}", tmp_path, platform.state).prepare(ROWS)
     chance = random.Random(seed)
     for step in STEPS:
         for _ in range(3):

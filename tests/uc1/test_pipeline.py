@@ -1,27 +1,26 @@
 """UC1 from table to endpoint, on the real platform: what one run makes, and what the next one notices."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
 from common.ledger import Ledger
+from tests.conftest import EmbeddedPlatform
 from tests.uc1.universe import Universe
 
 UNCHANGED = dict.fromkeys(("01", "02", "03", "04", "05", "06"), "unchanged")
 
 
 @pytest.fixture(scope="module")
-def uc1(platform: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Universe]:
+def uc1(platform: EmbeddedPlatform, tmp_path_factory: pytest.TempPathFactory) -> Universe:
     """A universe in which UC1 has run once."""
-    universe = Universe("whole", tmp_path_factory.mktemp("universes"), platform).prepare(4000)
+    universe = Universe("whole", tmp_path_factory.mktemp("universes"), platform.state).prepare(4000)
     done = universe.run("--json")
     assert done.returncode == 0, done.stderr[-3000:]
     universe.first = json.loads(done.stdout)  # type: ignore[attr-defined]
-    yield universe
+    return universe
 
 
 def result(universe: Universe, step: str) -> Any:
@@ -67,22 +66,15 @@ def test_a_second_run_says_unchanged_everywhere_and_makes_nothing(uc1: Universe)
 def test_a_deleted_service_is_noticed_and_only_it_is_made_again(uc1: Universe) -> None:
     before = uc1.world()
     settings = uc1.settings
-    uc1.tools.kubernetes.delete(
-        "serving.kserve.io/v1beta1", "InferenceService", settings.uc1.model_name, settings.uc1.namespace
-    )
+    uc1.tools.kubernetes.delete("InferenceService", settings.uc1.model_name, settings.uc1.namespace)
     assert uc1.states() == {**UNCHANGED, "06": "done"}
     assert uc1.world() == before
 
 
 def test_a_service_edited_by_hand_is_put_back(uc1: Universe) -> None:
     before, settings = uc1.world(), uc1.settings
-    path = {"spec": {"predictor": {"model": {"storageUri": "s3://elsewhere/model"}}}}
-    uc1.tools.kubernetes.api(  # what kubectl edit would do
-        "serving.kserve.io/v1beta1", "InferenceService"
-    ).patch(
-        name=settings.uc1.model_name, namespace=settings.uc1.namespace, body=path,
-        content_type="application/merge-patch+json",
-    )  # fmt: skip
+    edit = {"spec": {"predictor": {"model": {"storageUri": "s3://elsewhere/model"}}}}
+    uc1.tools.kubernetes.merge_patch("InferenceService", settings.uc1.model_name, settings.uc1.namespace, edit)
     assert uc1.states() == {**UNCHANGED, "06": "done"}
     assert uc1.world() == before
 

@@ -17,6 +17,7 @@ from common.config import ROOT, load_settings
 from common.settings import Settings
 from common.tools import Tools
 
+BY_THE_CLOCK = ("predictions/", "data-docs/")  # named by the time of requests, and of the object that was validated
 STEPS = {path.name[:6]: path.stem for path in sorted(ROOT.glob("uc1_churn_prediction/uc1_0*.py"))}
 
 
@@ -101,13 +102,13 @@ class Universe:
         name = settings.uc1.model_name
         versions = [(v.version, v.algorithm, v.state, v.digest, v.gate) for v in tools.mlflow.versions(name)]
         champion, candidate = tools.mlflow.champion(name), tools.mlflow.candidate(name)
-        service = tools.kserve.live(name, settings.uc1.namespace) or {}
+        service = tools.kserve.live(settings.uc1.namespace, name) or {}
         world = {
             "versions": sorted(versions),
             "champion": champion and champion.version,
             "candidate": candidate and candidate.version,
-            "objects": sorted(o.key for o in tools.minio.list("") if not o.key.startswith(("predictions/", "data-docs/"))),
-            "commits": self.git("log", "--format=%H %s", "main"),
+            "objects": sorted(each.key for each in tools.minio.list("") if not each.key.startswith(BY_THE_CLOCK)),
+            "commits": self.git("log", "--format=%T %s", "main"),
             "service": service.get("spec"),
         }
         return dict(json.loads(json.dumps(world).replace(self.name, "NAME")))
