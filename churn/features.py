@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from churn.customers import IntArray, UnfitForTraining
@@ -80,7 +81,7 @@ def as_features(frame: pd.DataFrame, columns: FeatureColumns) -> pd.DataFrame:
     return pd.DataFrame({**numbers, **texts}, index=frame.index)
 
 
-def _as_float32(values: pd.Series) -> "np.typing.NDArray[np.float32]":
+def _as_float32(values: pd.Series) -> npt.NDArray[np.float32]:
     try:
         with np.errstate(over="ignore"):
             numbers = pd.to_numeric(values).to_numpy(dtype=np.float32, na_value=np.nan)
@@ -89,18 +90,22 @@ def _as_float32(values: pd.Series) -> "np.typing.NDArray[np.float32]":
     return np.where(np.isfinite(numbers), numbers, np.float32("nan"))
 
 
-def _as_text(values: pd.Series) -> "np.typing.NDArray[np.object_]":
+def _as_text(values: pd.Series) -> npt.NDArray[np.object_]:
     texts = values.astype(object)
-    return texts.where(texts.notna(), MISSING_CATEGORY).map(str).to_numpy(dtype=object)
+    known = texts.where(texts.notna(), MISSING_CATEGORY).map(str)
+    return np.asarray(known.to_numpy(dtype=object))
 
 
 def as_labels(values: pd.Series, positive: Any) -> IntArray:
-    """Return 1 where a label equals `positive`, else 0. True, 1, 1.0, "yes" and "true" are one value, as are their opposites."""
+    """Return 1 where a label equals `positive`, else 0.
+
+    True, 1, 1.0, "yes" and "true" are one value, and so are their opposites. Raises UnfitForTraining for nulls.
+    """
     nulls = int(values.isna().sum())
     if nulls:
         raise UnfitForTraining(f"{nulls} rows have no label in column {values.name!r}.")
     meaning: Mapping[Any, bool] = {value: _same(value, positive) for value in values.unique()}
-    return values.map(meaning).to_numpy(dtype=np.int8)
+    return np.asarray(values.map(meaning).to_numpy(dtype=np.int8))
 
 
 def _same(value: Any, positive: Any) -> bool:

@@ -20,14 +20,16 @@ from feast.infra.utils.postgres.connection_utils import _get_conn_kwargs, _get_c
 from psycopg import sql
 
 CONNECT_SECONDS = 5
-COLUMNS = ("entity_key", "feature_name", "value", "event_ts")
 
 # What Feast's class creates, without its index for text search and the one that repeats the primary key.
 CREATE = sql.SQL(
     "CREATE TABLE IF NOT EXISTS {table} (entity_key bytea, feature_name text, value bytea, value_text text, "
     "vector_value bytea, event_ts timestamptz, created_ts timestamptz, PRIMARY KEY (entity_key, feature_name))"
 )
-INCOMING = "CREATE TEMP TABLE incoming (entity_key bytea, feature_name text, value bytea, event_ts timestamptz) ON COMMIT DROP"
+INCOMING = (
+    "CREATE TEMP TABLE incoming (entity_key bytea, feature_name text, value bytea, event_ts timestamptz) "
+    "ON COMMIT DROP"
+)
 # In the order of the primary key, so that its index grows at one end; and only what differs is written.
 MERGE = sql.SQL(
     "INSERT INTO {table} AS stored (entity_key, feature_name, value, event_ts) "
@@ -40,7 +42,7 @@ MERGE = sql.SQL(
 class CopyOnlineStoreConfig(PostgreSQLOnlineStoreConfig):  # type: ignore[misc]
     """The keys of Feast's own PostgreSQL store."""
 
-    type: Literal["common.feast_postgres.CopyOnlineStore"] = "common.feast_postgres.CopyOnlineStore"  # type: ignore[assignment]
+    type: Literal["common.feast_postgres.CopyOnlineStore"] = "common.feast_postgres.CopyOnlineStore"
 
 
 class CopyOnlineStore(PostgreSQLOnlineStore):  # type: ignore[misc]

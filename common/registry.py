@@ -1,7 +1,6 @@
 """The model registry: MLflow, with the life of a version in tags, and aliases that follow from them.
 
-Tag `state`: proposed -> champion -> retired, or rejected (a gate or a canary said no), or held (rolled back in
-production). Tags are the truth and are written in one call with the version; `settle` derives the aliases
+Tags (common.model_versions) are the truth and are written in one call with the version; `settle` derives the aliases
 `champion` and `candidate` from them, and may be repeated after any crash. Every run and version carries the key
 of the step that made it, and is looked up by it first: MLflow itself would register the same model twice.
 """
@@ -9,19 +8,20 @@ of the step that made it, and is looked up by it first: MLflow itself would regi
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from common.errors import AccessRefused, MlopsError, StepFailed, Unavailable
 from common.logger import get_logger
+from common.model_versions import CHAMPION, KEY, STATE, Version, candidate_of, champion_of, first_eligible
 from common.settings import Mlflow as Section
+
+__all__ = ["Registry", "Version"]
 
 log = get_logger(__name__)
 
 PROBE_SECONDS = 3
-KEY, STATE, PASSED = "mlops.key", "state", "passed"
 QUIET = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
@@ -32,48 +32,6 @@ QUIET = {
     "MLFLOW_LOGGING_LEVEL": "ERROR",
     "GIT_PYTHON_REFRESH": "quiet",
 }
-
-
-@dataclass(frozen=True)
-class Version:
-    """A registered version and what its tags say of it."""
-
-    name: str
-    version: str
-    run_id: str
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def state(self) -> str:
-        return self.tags.get(STATE, "")
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the ONNX file."""
-        return self.tags.get("digest", "")
-
-    @property
-    def uri(self) -> str:
-        """The folder that a model server loads."""
-        return self.tags.get("uri", "")
-
-    @property
-    def algorithm(self) -> str:
-        return self.tags.get("algorithm", "")
-
-    @property
-    def key(self) -> str:
-        return self.tags.get(KEY, "")
-
-    @property
-    def gate(self) -> str:
-        """"passed" or "refused: reason"; empty where the verdict was about another file than the version's."""
-        return self.tags.get("gate", "") if self.tags.get("gate_digest") == self.digest else ""
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        prefix = "metric."
-        return {name.removeprefix(prefix): float(v) for name, v in self.tags.items() if name.startswith(prefix)}
 
 
 class Registry:
@@ -124,7 +82,7 @@ class Registry:
                 page = self.client.search_model_versions(f"name = '{name}'", max_results=1000, page_token=token)
                 found += [Version(v.name, str(v.version), v.run_id or "", dict(v.tags)) for v in page]
                 token = page.token or ""
-        return tuple(sorted(found, key=lambda each: int(each.version)))
+        return tuple(sorted(found, key=lambda each: each.number))
 
     def find(self, name: str, key: str) -> Version | None:
         """The version that the step of this key registered, whatever its state is now."""
@@ -132,11 +90,12 @@ class Registry:
 
     def champion(self, name: str) -> Version | None:
         """The version whose state is champion."""
-        return _champion(self.versions(name), self._aliases(name))
+        return champion_of(self.versions(name), self._aliases(name).get("champion"))
 
     def candidate(self, name: str) -> Version | None:
-        """The newest version that is proposed and passed its gate."""
-        return _candidate(self.versions(name))
+        """The newest version that is proposed, passed its gate, and is another model than the champion."""
+        versions = self.versions(name)
+        return candidate_of(versions, champion_of(versions, self._aliases(name).get("champion")))
 
     def run_page(self, run_id: str) -> str:
         """Where a person looks at a run."""
@@ -196,11 +155,10 @@ class Registry:
         Where no champion stands, the oldest proposed version that passed its gate becomes it.
         """
         versions, aliases = self.versions(name), self._aliases(name)
-        champion = _champion(versions, aliases)
-        if champion is None:
-            first = next((version for version in versions if _is_eligible(version)), None)
-            champion = self.tag(first, state="champion", promoted_by="no champion stood") if first else None
-        candidate = _candidate([v for v in versions if champion is None or v.version != champion.version])
+        champion = champion_of(versions, aliases.get("champion"))
+        if champion is None and (first := first_eligible(versions)):
+            champion = self.tag(first, state=CHAMPION, promoted_because="no champion stood")
+        candidate = candidate_of(versions, champion)
         with self._translated():
             for alias, version in (("champion", champion), ("candidate", candidate)):
                 self._point(name, alias, version, aliases.get(alias))
@@ -319,18 +277,3 @@ def _import_without_feast() -> None:
         import mlflow.tracking.request_header.registry  # noqa: F401
     finally:
         plugins.get_entry_points = original
-
-
-def _is_eligible(version: Version) -> bool:
-    return version.state == "proposed" and version.gate == PASSED
-
-
-def _candidate(versions: Any) -> Version | None:
-    return next((version for version in reversed(list(versions)) if _is_eligible(version)), None)
-
-
-def _champion(versions: Any, aliases: Mapping[str, str]) -> Version | None:
-    """Of several champions (a promotion that was killed half way) the one that the alias names, else the newest."""
-    standing = [version for version in versions if version.state == "champion"]
-    named = [version for version in standing if version.version == aliases.get("champion")]
-    return (named or standing or [None])[-1]

@@ -86,7 +86,7 @@ def read_feature_table(store: ObjectStore, settings: Settings, uri: str) -> Feat
     with store.filesystem().open_input_file(f"{store.bucket}/{key}") as file:
         parquet = pq.ParquetFile(file)
         said = json.loads(parquet.schema_arrow.metadata[METADATA])
-        times = parquet.read([TIME]).column(TIME)
+        first, last = _range(parquet.read([TIME]).column(TIME))
     entity = said["roles"]["entity"]
     return FeatureTable(
         view=view_name(settings.uc1.model_name),
@@ -97,7 +97,8 @@ def read_feature_table(store: ObjectStore, settings: Settings, uri: str) -> Feat
         entity_type="int64" if str(parquet.schema_arrow.field(entity).type) == "int64" else "string",
         numeric=tuple(said["columns"]["numeric"]),
         categorical=tuple(said["columns"]["categorical"]),
-        **_range(times),
+        first=first,
+        last=last,
     )
 
 
@@ -147,8 +148,8 @@ def _write(frame: "pd.DataFrame", path: Path, metadata: dict[str, Any]) -> None:
     pq.write_table(table, path)
 
 
-def _range(times: Any) -> dict[str, datetime]:
+def _range(times: Any) -> tuple[datetime, datetime]:
     import pyarrow.compute as pc
 
     found = pc.min_max(times).as_py()
-    return {"first": found["min"], "last": found["max"]}
+    return found["min"], found["max"]

@@ -2,8 +2,8 @@
 
 Importing this module imports kfp: whoever needs it does so inside a function. A component's body is copied as
 text into the compiled pipeline, so it only imports its work from the installed project. Its settings come from
-MLOPS_* variables: locally those of the parent, on a cluster those of the image or the namespace. No gate
-is a dsl.If: the local runner runs neither branch, and says nothing.
+MLOPS_* variables: locally the parent's, on a cluster those of ConfigMap and Secret `mlops-settings`. No gate is
+a dsl.If: the local runner runs neither branch, and says nothing.
 """
 
 import tempfile
@@ -11,10 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kfp import compiler, dsl
+from kfp import compiler, dsl, kubernetes
 from kfp.dsl import Artifact, Dataset, Input, Model, Output
 
 NAME = "churn-training"
+SETTINGS = "mlops-settings"  # ConfigMap and Secret of the namespace that runs start in; both may be absent
+PLAIN = ("MLOPS_ENVIRONMENT", "MLOPS_CONFIG_FILE")
+SECRET = ("MLOPS_POSTGRES__PASSWORD", "MLOPS_MINIO__ACCESS_KEY", "MLOPS_MINIO__SECRET_KEY",
+          "MLOPS_MLFLOW__USERNAME", "MLOPS_MLFLOW__PASSWORD")  # fmt: skip
 
 
 def training_frame(snapshot_uri: str, features_uri: str, key: str, frame: Output[Dataset]) -> None:
@@ -48,20 +52,22 @@ def register(
 def compile_pipeline(image: str) -> bytes:
     """Return the pipeline as Kubeflow's YAML: the same bytes for the same code and image."""
 
-    def component(function: Callable[..., Any]) -> Any:
-        return dsl.component(base_image=image, install_kfp_package=False)(function)
+    def task(function: Callable[..., Any], **inputs: Any) -> Any:
+        made = dsl.component(base_image=image, install_kfp_package=False)(function)(**inputs)
+        kubernetes.use_config_map_as_env(made, SETTINGS, {name: name for name in PLAIN}, optional=True)
+        kubernetes.use_secret_as_env(made, SETTINGS, {name: name for name in SECRET}, optional=True)
+        return made
 
     def churn_training(
         snapshot_uri: str, key: str, algorithms: list, features_uri: str = "", champion_uri: str = ""  # type: ignore[type-arg]
     ) -> None:
-        framed = component(training_frame)(snapshot_uri=snapshot_uri, features_uri=features_uri, key=key)
+        framed = task(training_frame, snapshot_uri=snapshot_uri, features_uri=features_uri, key=key)
         frame = framed.outputs["frame"]
-        trained = component(train)(algorithms=algorithms, key=key, frame=frame)
+        trained = task(train, algorithms=algorithms, key=key, frame=frame)
         models = trained.outputs["models"]
-        judged = component(evaluate)(champion_uri=champion_uri, key=key, frame=frame, models=models)
-        component(register)(
-            snapshot_uri=snapshot_uri, key=key, frame=frame, models=models, evaluations=judged.outputs["evaluations"]
-        )
+        judged = task(evaluate, champion_uri=champion_uri, key=key, frame=frame, models=models)
+        judgements = judged.outputs["evaluations"]
+        task(register, snapshot_uri=snapshot_uri, key=key, frame=frame, models=models, evaluations=judgements)
 
     described = dsl.pipeline(name=NAME, description="Trains, judges and registers churn models from one snapshot.")
     with tempfile.TemporaryDirectory() as directory:

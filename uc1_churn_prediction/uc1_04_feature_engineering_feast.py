@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.cli import main
 from common.errors import StepFailed
-from common.feast_client import SAMPLE, FeatureTable
+from common.feast_client import FeatureTable
 from common.step import step
 from common.tools import Tools
 from uc1_churn_prediction.feature_table import Roles, publish_features, view_name
@@ -20,6 +20,8 @@ from uc1_churn_prediction.results import CustomerFeatures, RawCustomers, ValidCu
 
 if TYPE_CHECKING:
     import pandas as pd
+
+SAMPLE = 50
 
 
 @step(
@@ -66,8 +68,8 @@ def _same(offline: "pd.Series", online: "pd.Series", is_number: bool) -> bool:
     import numpy as np
 
     if is_number:
-        return np.array_equal(offline.to_numpy("float32"), online.to_numpy("float32"), equal_nan=True)
-    return offline.tolist() == online.tolist()
+        return bool(np.array_equal(offline.to_numpy("float32"), online.to_numpy("float32"), equal_nan=True))
+    return bool(offline.tolist() == online.tolist())
 
 
 def customer_features(raw: RawCustomers, table: FeatureTable, online_rows: int) -> CustomerFeatures:

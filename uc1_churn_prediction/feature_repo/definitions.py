@@ -1,8 +1,10 @@
 """What Feast knows of the customers: one entity, one feature view over one parquet object, one feature service.
 
-`feast.repo_path` of the configuration names the folder of this file; put a `definitions.py` with the same
-function into a folder of your own to define more. Columns come from the configuration or from the data, so the
-objects are made by a function. Feast's own command line reads them through repo.py beside this file.
+`feast.repo_path` of the configuration names the folder of this file; to define more, set it to a folder of your
+own with a `definitions.py` that has the same function. Step 4 applies what it returns. Columns come from the
+configuration or from the data, so the objects are made by a function; Feast's own `feast apply` collects objects
+of modules, and reads them from one that says `entity, source, view, service = define(table, s3)`, beside a
+feature_store.yaml of yours.
 """
 
 from typing import TYPE_CHECKING, Any

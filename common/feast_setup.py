@@ -1,0 +1,147 @@
+"""Feast's own configuration, made from ours: which registry, which stores, whose keys; and a quick, quiet import.
+
+The registry and the online store are in PostgreSQL, schema `feast`; or, with `feast.online_store: sqlite`, in
+files of the state directory. No secret is written down: the source names its keys by reference, and Feast asks
+us for them when it reads.
+"""
+
+import contextlib
+import io
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from common.errors import MlopsError, StepFailed, Unavailable
+from common.paths import state_dir
+from common.settings import Settings
+
+SCHEMA = "feast"
+WRITE_ROWS = 50_000  # always set: without it Feast writes the first Arrow chunk only, and says nothing
+NOISY = ("feast", "dask", "pandas", "s3fs", "aiobotocore", "botocore", "google", "pydantic")
+
+
+def in_postgres(settings: Settings) -> bool:
+    """True where registry and online store are in PostgreSQL, False where they are files."""
+    return settings.feast.online_store == "postgres"
+
+
+def directory() -> Path:
+    """Where files are, with feast.online_store: sqlite."""
+    return state_dir() / "feast"
+
+
+def open_shared(settings: Settings) -> Any:
+    """The feature store that everybody shares, as a feast.FeatureStore."""
+    if not in_postgres(settings):
+        return open_local(settings, directory())
+    postgres = settings.postgres
+    url = postgres.url(connect_timeout="5", options=f"-csearch_path={SCHEMA}")
+    return _open(
+        project=settings.feast.project,
+        registry={"registry_type": "sql", "path": url.render_as_string(hide_password=False)},
+        online_store={
+            "type": "common.feast_postgres.CopyOnlineStore", "db_schema": SCHEMA, "host": postgres.host,
+            "port": postgres.port, "database": postgres.database, "user": postgres.user,
+            "password": postgres.password.get_secret_value(), "sslmode": postgres.sslmode,
+        },
+    )  # fmt: skip
+
+
+def open_local(settings: Settings, place: Path) -> Any:
+    """A feature store whose registry and online store are files in `place`."""
+    place.mkdir(parents=True, exist_ok=True)
+    return _open(
+        project=settings.feast.project,
+        registry={"registry_type": "file", "path": str(place / "registry.db")},
+        online_store={"type": "sqlite", "path": str(place / "online.db")},
+    )
+
+
+def _open(**config: Any) -> Any:
+    feast = import_feast()
+    return feast.FeatureStore(
+        config=feast.RepoConfig(
+            provider="local",
+            offline_store={"type": "dask"},  # reads S3; DuckDB's S3 extension would have to be downloaded
+            entity_key_serialization_version=3,
+            materialization={"online_write_batch_size": WRITE_ROWS},
+            **config,
+        )
+    )
+
+
+def import_feast() -> ModuleType:
+    """Import Feast without typeguard's instrumentation: 1.7 s in place of 4.6.
+
+    Feast decorates its classes with @typechecked, which parses a module's whole source again for each method.
+    """
+    if "feast" not in sys.modules:
+        import typeguard
+
+        original: Any = typeguard.typechecked
+        plain: Any = _unchanged
+        typeguard.typechecked = plain
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                import feast
+        finally:
+            typeguard.typechecked = original
+    import feast
+
+    module: ModuleType = feast
+    return module
+
+
+def _unchanged(target: Any = None, **_: Any) -> Any:
+    return target if target is not None else _unchanged
+
+
+def s3_arguments(settings: Settings) -> dict[str, Any]:
+    """The keyword arguments of FileSource that say where the object store is, and whose keys open it."""
+    from feast.credentials import ConnectionRef, CredentialProvider, register_credential_provider
+
+    class SettingsProvider(CredentialProvider):  # type: ignore[misc]
+        def provider_type(self) -> str:
+            return "settings"
+
+        def resolve(self, ref: Any) -> dict[str, str]:  # noqa: ARG002 - Feast's interface; we have one store
+            return {
+                "AWS_ACCESS_KEY_ID": settings.minio.access_key,
+                "AWS_SECRET_ACCESS_KEY": settings.minio.secret_key.get_secret_value(),
+                "AWS_DEFAULT_REGION": settings.minio.region,
+            }
+
+    register_credential_provider(SettingsProvider())
+    reference = ConnectionRef(provider="settings", name="minio")
+    return {"s3_endpoint_override": settings.minio.url, "connection_ref": reference}
+
+
+@contextlib.contextmanager
+def guarded(settings: Settings, doing: str) -> Iterator[None]:
+    """Calls to Feast: nothing on stdout, which belongs to our data, and errors in our words."""
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        for module in NOISY:  # they warn about their own internals
+            warnings.filterwarnings("ignore", module=rf"{module}(\..*)?")
+        try:
+            yield
+        except MlopsError:
+            raise
+        except Exception as error:  # Feast has no error type of its own: whatever a store raises comes through
+            raise _explained(error, doing, settings) from error
+
+
+def _explained(error: Exception, doing: str, settings: Settings) -> MlopsError:
+    from common import retry
+
+    first_line = (str(error).splitlines() or [type(error).__name__])[0]
+    if retry.database.is_transient(error) or retry.object_store.is_transient(error):
+        return Unavailable(
+            f"Feast could not {doing}: PostgreSQL at {settings.postgres.address} or S3 at {settings.minio.url} "
+            f"does not answer ({type(error).__name__}).",
+            "`python -m common doctor` shows which.",
+        )
+    return StepFailed(f"Feast could not {doing}: {type(error).__name__}: {first_line}")

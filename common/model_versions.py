@@ -1,0 +1,82 @@
+"""A registered model version and what its tags say: the rules of its life, without any server.
+
+Tag `state`: proposed -> champion -> retired; or rejected (a gate or a canary said no), or held (rolled back in
+production). Aliases follow from the states; see common.registry.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+KEY, STATE = "mlops.key", "state"
+PROPOSED, CHAMPION, PASSED = "proposed", "champion", "passed"
+METRIC = "metric."
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version. `version` is MLflow's number as text, as MLflow gives it."""
+
+    name: str
+    version: str
+    run_id: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def number(self) -> int:
+        return int(self.version)
+
+    @property
+    def state(self) -> str:
+        return self.tags.get(STATE, "")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the ONNX file."""
+        return self.tags.get("digest", "")
+
+    @property
+    def uri(self) -> str:
+        """The folder that a model server loads."""
+        return self.tags.get("uri", "")
+
+    @property
+    def algorithm(self) -> str:
+        return self.tags.get("algorithm", "")
+
+    @property
+    def key(self) -> str:
+        """Key of the step that made it, a colon, the algorithm."""
+        return self.tags.get(KEY, "")
+
+    @property
+    def gate(self) -> str:
+        """The word "passed", or why it was refused; empty where the verdict was on another file than this one's."""
+        return self.tags.get("gate", "") if self.tags.get("gate_digest") == self.digest else ""
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Hold-out metrics by name."""
+        return {tag.removeprefix(METRIC): float(value) for tag, value in self.tags.items() if tag.startswith(METRIC)}
+
+    @property
+    def is_eligible(self) -> bool:
+        """May it become champion?"""
+        return self.state == PROPOSED and self.gate == PASSED
+
+
+def champion_of(versions: Iterable[Version], alias: str | None) -> Version | None:
+    """Of several champions (a promotion that was killed half way) the one that the alias names, else the newest."""
+    standing = [version for version in versions if version.state == CHAMPION]
+    named = [version for version in standing if version.version == alias]
+    return max(named or standing, key=lambda each: each.number, default=None)
+
+
+def first_eligible(versions: Iterable[Version]) -> Version | None:
+    """Who becomes champion where none stands: the oldest that may."""
+    return min((each for each in versions if each.is_eligible), key=lambda each: each.number, default=None)
+
+
+def candidate_of(versions: Iterable[Version], champion: Version | None) -> Version | None:
+    """The newest that may become champion. One with the champion's own bytes has nothing to prove."""
+    rivals = (each for each in versions if each.is_eligible and (champion is None or each.digest != champion.digest))
+    return max(rivals, key=lambda each: each.number, default=None)
