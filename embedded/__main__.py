@@ -12,7 +12,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from common.settings import Settings
 
 OF_THE_USER = ("PG", "AWS_", "MLFLOW_", "GIT_")
 
@@ -20,16 +23,14 @@ OF_THE_USER = ("PG", "AWS_", "MLFLOW_", "GIT_")
 def main() -> NoReturn:
     """Understand the command line, do it, and end with a code of common.errors.ExitCode."""
     options = _parser().parse_args()
-    from common.errors import MlopsError
+    from common.failures import explain
 
     try:
         sys.exit(_run(options))
-    except MlopsError as error:
-        sys.stderr.write(f"{error.message}\n" + (f"{error.hint}\n" if error.hint else ""))
-        sys.exit(int(error.exit_code))
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        sys.exit(130)
+    except (Exception, KeyboardInterrupt) as error:  # where the process ends, every error becomes a sentence
+        failure = explain(error)
+        sys.stderr.write("\n".join(line for line in (failure.cause, failure.hint) if line) + "\n")
+        sys.exit(int(failure.code))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -49,12 +50,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from common.config import load_settings
     from common.paths import state_dir
     from embedded import commands, selection
     from embedded.layout import Layout
 
-    settings = load_settings()
+    settings = _settings(options.command)
     for name in [name for name in os.environ if name.startswith(OF_THE_USER)]:
         del os.environ[name]  # libpq and git would obey them, and they speak of other servers
     layout = Layout(state_dir().resolve())
@@ -62,6 +62,20 @@ def _run(options: argparse.Namespace) -> int:
     chosen = getattr(command, options.command)
     arguments = {name: value for name, value in vars(options).items() if name != "command"}
     return int(chosen(**arguments))
+
+
+def _settings(command: str) -> Settings:
+    """What is configured; a broken configuration keeps nobody from stopping or deleting."""
+    from common.config import load_settings
+    from common.errors import ConfigError
+    from common.settings import Settings
+
+    try:
+        return load_settings()
+    except ConfigError:
+        if command in ("up", "status"):
+            raise
+        return Settings()
 
 
 if __name__ == "__main__":

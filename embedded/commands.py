@@ -70,10 +70,14 @@ class Commands:
         from embedded import cleanup
 
         cleanup.confirm(self.layout, yes)
-        self.platform.down()
+        self.platform.down(afterwards=self._delete)
+        return 0
+
+    def _delete(self) -> None:
+        from embedded import cleanup
+
         for line in cleanup.reset(self.layout):
             tell(line)
-        return 0
 
 
 def _print_json(data: object) -> None:

@@ -24,21 +24,24 @@ def taken(path: Path) -> bool:
 
 def take(path: Path, patience_seconds: float, shared: bool = False) -> int:
     """The descriptor that now holds the lock; whoever inherits it holds the lock too. Raises Locked."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     deadline = time.monotonic() + patience_seconds
-    while True:
-        try:
-            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    while (descriptor := _try(path, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)) is None:
+        if time.monotonic() > deadline:
+            raise Locked(f"Another `python -m embedded` has held {path} for {patience_seconds:.0f} s.")
+        time.sleep(0.02)
+    return descriptor
+
+
+def _try(path: Path, kind: int) -> int | None:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        if os.fstat(descriptor).st_ino == path.stat().st_ino:
             return descriptor
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                os.close(descriptor)
-                raise Locked(f"Another `python -m embedded` has held {path} for {patience_seconds:.0f} s.") from None
-            time.sleep(0.02)
-        except BaseException:
-            os.close(descriptor)
-            raise
+    except (BlockingIOError, FileNotFoundError):
+        pass  # held by another, or deleted while we waited: then it locks nothing
+    os.close(descriptor)
+    return None
 
 
 @contextlib.contextmanager

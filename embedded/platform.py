@@ -57,20 +57,32 @@ class Platform:
                     ready[service.name] = pool.submit(self._bring_up, service, ready)
                 return self._all(ready)
 
-    def down(self) -> list[str]:
-        """Stop everything, what depends first; return what was running."""
+    def down(self, afterwards: Callable[[], None] | None = None) -> list[str]:
+        """Stop everything, what depends first; return what was running. Nobody starts anything until `afterwards`."""
+        if not self.layout.embedded.exists():
+            if afterwards:
+                afterwards()
+            return []
         self.layout.create()
         with locks.held(self.layout.units / "platform.mutex", UP_SECONDS):
-            return [name for layer in self._layers() for name in self._stop_together(layer)]
+            stopped = [name for layer in self._layers() for name in self._stop_together(layer)]
+            if afterwards:
+                afterwards()
+            return stopped
 
     def _with_needs(self, names: Sequence[str]) -> list[Service]:
         """In the order of declaration, which puts what is needed first."""
-        wanted, open_names = set[str](), list(names)
+        wanted, open_names = set[str](), [*names, *self._running_dependents(names)]
         while open_names:
             name = open_names.pop()
             wanted.add(name)
             open_names += [need for need in self.services[name].needs if need not in wanted]
         return [service for name, service in self.services.items() if name in wanted]
+
+    def _running_dependents(self, names: Sequence[str]) -> list[str]:
+        """Services that run on top of these: they must follow when one of these moves to another port."""
+        above = [service.name for service in self.services.values() if set(service.needs) & set(names)]
+        return [name for name in above if units.running(self.layout, name)]
 
     def _all(self, ready: dict[str, Future[Started]]) -> list[Started]:
         """Wait for all; the first real failure is raised when nothing is left running behind it."""
@@ -114,8 +126,7 @@ class Platform:
         record = units.running(self.layout, service.name)
         if record and record.digest == service.program(record.port).digest() and not self._lost_port(service, record):
             return False, record.port
-        if record:
-            units.stop(self.layout, service.name)
+        units.stop(self.layout, service.name)
         return True, self._launch(service, service.ports)
 
     def _launch(self, service: Service, wanted: ports.PortRange) -> int:
@@ -139,8 +150,12 @@ class Platform:
             missing = self._missing(service, port, record)
             if not missing:
                 return
-            if time.monotonic() > deadline or not record or record.failures >= FAILED_STARTS:
-                raise self._unhealthy(service, missing)
+            hopeless = not record or record.failures >= FAILED_STARTS
+            if hopeless or time.monotonic() > deadline:
+                failure = self._unhealthy(service, missing)
+                if hopeless:
+                    units.stop(self.layout, service.name)  # what was wrong may be mended: the next `up` starts afresh
+                raise failure
             time.sleep(0.05)
         raise NeedFailed("interrupted")
 

@@ -77,9 +77,7 @@ def seed(connection: Any) -> bool:
 
 
 def _is_seeded(cursor: Any) -> bool:
-    cursor.execute(
-        "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()"
-    )
+    cursor.execute("SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()")
     return bool(cursor.fetchone()[0] == SEEDED_MARK)
 
 

@@ -39,7 +39,7 @@ class Shim:
 
     def run(self) -> None:
         """Until told to stop: start the service, watch it, start it again."""
-        while not self.stopping():
+        while not self.stopping() and not self._is_homeless():
             started = time.monotonic()
             self._start()
             self._watch()
@@ -57,16 +57,16 @@ class Shim:
         return self._stopping
 
     def _start(self) -> None:
-        with self.log.open("ab") as log:
-            try:
+        self.child = None
+        try:
+            with self.log.open("ab") as log:
                 self.child = subprocess.Popen(
                     self.spec["command"], env=self.spec["environment"], cwd=self.spec["directory"],
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0,
                     preexec_fn=self._become_the_service,
                 )  # fmt: skip
-            except (OSError, subprocess.SubprocessError) as error:
-                log.write(f"cannot start {self.spec['command'][0]}: {error}\n".encode())
-                self.child = None
+        except (OSError, subprocess.SubprocessError) as error:
+            sys.stderr.write(f"cannot start {self.spec['command'][0]}: {error}\n")
         self._note(pid=self.child.pid if self.child else None)
 
     def _become_the_service(self) -> None:
@@ -92,6 +92,7 @@ class Shim:
             if kill_at and time.monotonic() > kill_at:
                 self._signal(signal.SIGKILL)
             self._rotate()
+            self._stopping = self._stopping or self._is_homeless()
             self._sleep(TICK_SECONDS if kill_at is None else 0.2)
 
     def _signal(self, number: int) -> None:
@@ -118,9 +119,14 @@ class Shim:
     def _rotate(self) -> None:
         """Copy and truncate: the service holds the file open for appending and goes on at its new end."""
         limit = self.spec["log_bytes"]
-        if self.log.exists() and self.log.stat().st_size > limit:
-            shutil.copyfile(self.log, f"{self.log}.1")
-            os.truncate(self.log, 0)
+        with contextlib.suppress(OSError):
+            if self.log.stat().st_size > limit:
+                shutil.copyfile(self.log, f"{self.log}.1")
+                os.truncate(self.log, 0)
+
+    def _is_homeless(self) -> bool:
+        """Was the state directory deleted under us? Then nobody can find us any more: stop."""
+        return os.fstat(self.spec["lock"]).st_nlink == 0
 
     def _note(self, pid: int | None) -> None:
         record = {
@@ -129,8 +135,9 @@ class Shim:
         }  # fmt: skip
         path = Path(self.spec["record"])
         aside = path.with_suffix(".new")
-        aside.write_text(json.dumps(record))
-        aside.replace(path)
+        with contextlib.suppress(OSError):  # a full disk is no reason to stop the service
+            aside.write_text(json.dumps(record))
+            aside.replace(path)
 
     def _listen_to_signals(self) -> int:
         """Make signals wake `select`; without this a stop could be lost between a check and a wait."""

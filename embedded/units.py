@@ -15,11 +15,14 @@ import sys
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from embedded import leftovers, locks
 from embedded.layout import Layout
 from embedded.ports import Reservation
+
+if TYPE_CHECKING:
+    import psutil
 
 SHIM = Path(__file__).with_name("shim.py")
 LOG_BYTES = 10 * 1024 * 1024
@@ -75,11 +78,10 @@ def running(layout: Layout, name: str) -> Record | None:
 
 
 def launch(layout: Layout, program: Program, reservation: Reservation) -> None:
-    """Start a shim for the program. The caller holds the unit's mutex and has made sure that none is running."""
+    """Start a shim for the program. The caller holds the unit's mutex and has stopped what was there."""
     record = layout.unit(program.name, "json")
     lock = locks.take(layout.unit(program.name, "lock"), 5)
     try:
-        leftovers.end(layout, program.name, record)
         record.unlink(missing_ok=True)  # under the lock: from now on a record is this shim's
         _spawn(layout, program, reservation.port, record, (lock, *reservation.descriptors()))
     finally:
@@ -111,16 +113,17 @@ def last_lines(layout: Layout, name: str, count: int = 12) -> str:
 
 
 def _spawn(layout: Layout, program: Program, port: int, record: Path, inherited: tuple[int, ...]) -> None:
-    mark = {leftovers.MARK: leftovers.mark(layout, program.name)}
-    environment = {**program.passed_on, **layout.clean_environment(), **program.environment, **mark}
+    mark = leftovers.mark(layout, program.name)
+    clean = layout.clean_environment()
+    environment = {**program.passed_on, **clean, **program.environment, leftovers.MARK: mark}
     specification = {
         **asdict(program), "environment": environment, "record": str(record), "log": str(layout.log(program.name)),
-        "log_bytes": LOG_BYTES, "digest": program.digest(), "port": port,
+        "lock": inherited[0], "log_bytes": LOG_BYTES, "digest": program.digest(), "port": port,
     }  # fmt: skip
     with layout.log(program.name).open("ab") as log:
         shim = subprocess.Popen(
             [python(), "-I", "-S", str(SHIM), program.name], stdin=subprocess.PIPE, stdout=log, stderr=log,
-            cwd="/", env=layout.clean_environment(), start_new_session=True, pass_fds=inherited,
+            cwd="/", env={**clean, leftovers.SHIM_MARK: mark}, start_new_session=True, pass_fds=inherited,
         )  # fmt: skip
     assert shim.stdin
     with shim.stdin as pipe:
@@ -152,15 +155,14 @@ def listens(pid: int, port: int) -> bool:
 
     try:
         process = psutil.Process(pid)
-        family = [process, *process.children(recursive=True)]
-        return any(_listening_port(connection) == port for member in family for connection in member.connections("tcp"))
+        return _listens(process, port) or any(_listens(child, port) for child in process.children(recursive=True))
     except psutil.AccessDenied:
         return True
     except psutil.Error:
         return False
 
 
-def _listening_port(connection: Any) -> int | None:
+def _listens(process: psutil.Process, port: int) -> bool:
     import psutil
 
-    return connection.laddr.port if connection.status == psutil.CONN_LISTEN else None
+    return any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in process.connections("tcp"))

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 
-import yaml
-
 from common.lock import RUN_MARK
 from common.paths import ROOT
-from common.publish import write_atomically
 from embedded import ports
 from embedded.addresses import Sections
 from embedded.layout import Layout
@@ -53,25 +50,12 @@ class Kubernetes:
         probes.get(port, "/healthz")
 
     def prepare(self, port: int) -> None:
-        """A kubeconfig, so that kubectl works too."""
-        content = yaml.safe_dump(self._kubeconfig(port), sort_keys=False).encode()
-        path = self.layout.state / "kubeconfig"
-        if not path.exists() or path.read_bytes() != content:
-            write_atomically(path, content, 0o600)
+        """Nothing: its kubeconfig and its objects are its own."""
 
     def sections(self, port: int) -> Sections:
         """Where clients connect to."""
         token_file = str(secret_path(self.layout, "kubernetes"))
         return {"kubernetes": {"server": f"http://127.0.0.1:{port}", "token_file": token_file}}
-
-    def _kubeconfig(self, port: int) -> dict[str, object]:
-        name = "mlops-embedded"
-        return {
-            "apiVersion": "v1", "kind": "Config", "current-context": name,
-            "clusters": [{"name": name, "cluster": {"server": f"http://127.0.0.1:{port}"}}],
-            "users": [{"name": name, "user": {"token": secret(self.layout, "kubernetes")}}],
-            "contexts": [{"name": name, "context": {"cluster": name, "user": name, "namespace": "models"}}],
-        }  # fmt: skip
 
 
 def _user_settings() -> dict[str, str]:

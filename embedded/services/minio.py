@@ -101,5 +101,3 @@ def _weed() -> str:
     if not program.exists():
         raise ConfigError(f"SeaweedFS is not installed: there is no {program}.", "pip install -r requirements.txt")
     return str(program)
-
-
