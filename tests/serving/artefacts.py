@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,9 +77,7 @@ def _estimator(trees: bool, seed: int) -> Any:
         ("texts", OneHotEncoder(handle_unknown="ignore", sparse_output=False), list(CATEGORICAL)),
     ])  # fmt: skip
     model = (
-        HistGradientBoostingClassifier(max_iter=100, random_state=seed)
-        if trees
-        else LogisticRegression(max_iter=500)
+        HistGradientBoostingClassifier(max_iter=100, random_state=seed) if trees else LogisticRegression(max_iter=500)
     )
     return Pipeline([("columns", columns), ("model", model)])
 
@@ -90,8 +89,10 @@ def _onnx(estimator: Any) -> bytes:
     inputs = [(name, FloatTensorType([None, 1])) for name in NUMERIC]
     inputs += [(name, StringTensorType([None, 1])) for name in CATEGORICAL]
     options = {id(estimator): {"zipmap": False}}
-    model = convert_sklearn(
-        estimator, initial_types=inputs, options=options, target_opset={"": 18, "ai.onnx.ml": 3}
-    )
+    opsets = {"": 18, "ai.onnx.ml": 3}
+    with warnings.catch_warnings():
+        # protobuf warns, in C, that skl2onnx writes booleans as integers; as an error that is a ValueError.
+        warnings.simplefilter("ignore")
+        model = convert_sklearn(estimator, initial_types=inputs, options=options, target_opset=opsets)
     content: bytes = model.SerializeToString()
     return content
