@@ -62,12 +62,15 @@ def _look(tools: Tools, name: str) -> Finding:
     try:
         client: Any = getattr(tools, name)
         version = client.ping()
+        started = time.monotonic()  # from here on no library is being imported: this is the service's own time
+        client.ping()
+        milliseconds = _since(started)
         client.probe_write()
     except Exception as error:  # each service is looked at whatever the others do
         failure = explain(error)
         remedy = "python -m embedded up" if section.embedded else failure.hint or f"Check {name} in the configuration."
         return Finding(name, place, address, "", _since(started), False, int(failure.code), failure.cause, remedy)
-    return Finding(name, place, address, version, _since(started), True, 0, "", "")
+    return Finding(name, place, address, version, milliseconds, True, 0, "", "")
 
 
 def _address(settings: Settings, name: str) -> str:

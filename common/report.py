@@ -2,15 +2,20 @@
 
 import json
 import sys
+from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from common.errors import MlopsError
+from common.logger import get_logger
 from common.publish import write_atomically
 from common.runner import Outcome
 from common.settings import Settings
 
+log = get_logger(__name__)
 SYMBOLS = {"done": "✓", "unchanged": "=", "failed": "✗", "interrupted": "!"}
 
 
@@ -35,23 +40,33 @@ class Run:
         }  # fmt: skip
 
 
-def write_report(run: Run, directory: Path) -> None:
-    """Write report.html and summary.json into the run's directory."""
+def write_report(run: Run, directory: Path, fetch: Callable[[str], bytes]) -> None:
+    """Write report.html and summary.json into the run's directory. `fetch` reads a picture by its URI."""
     write_atomically(directory / "summary.json", json.dumps(run.as_data(), indent=2).encode())
-    write_atomically(directory / "report.html", as_html(run).encode())
+    write_atomically(directory / "report.html", as_html(run, fetch).encode())
 
 
-def as_html(run: Run) -> str:
+def as_html(run: Run, fetch: Callable[[str], bytes]) -> str:
     """The page: no script, no font, no picture from anywhere else."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
         loader=PackageLoader("common", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
+    environment.filters["inlined"] = lambda uri: _inlined(uri, fetch)
     links = [("MLflow", run.settings.mlflow.tracking_uri), *_links(run)]
     return environment.get_template("report.html.j2").render(
         run=run, links=links, symbols=SYMBOLS, command=" ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
     )
+
+
+def _inlined(uri: str, fetch: Callable[[str], bytes]) -> str:
+    """A data: URI of the picture; empty, and said, where it cannot be had: a report does not fail for a picture."""
+    try:
+        return f"data:image/png;base64,{b64encode(fetch(uri)).decode()}"
+    except MlopsError as error:
+        log.warning("a picture is missing from the report", uri=uri, cause=error.message)
+        return ""
 
 
 def closing_lines(run: Run, directory: Path) -> str:

@@ -102,12 +102,13 @@ def _run(
     with Watch(last_words).running() as watch:
         names = [pipeline.name for pipeline in pipelines]
         ledger.append(run_id, "run_started", state=",".join(names), body={"environment": settings.environment})
-        runner = Runner(Tools(settings), ledger, watch, run_id, options.force)
+        tools = Tools(settings)
+        runner = Runner(tools, ledger, watch, run_id, options.force)
         failure = _run_each(runner, pipelines, options)
         code = failure.code if failure else ExitCode.OK
         run = Run(run_id, names, started_utc, time.monotonic() - started, tuple(runner.outcomes), int(code), settings)
         directory = state_dir() / "runs" / run_id
-        write_report(run, directory)
+        write_report(run, directory, lambda uri: tools.minio.get_bytes(tools.minio.key(uri)))
         ledger.append(run_id, "run_ended", state="done" if not failure else "failed", body={"code": int(code)})
         _say(run, failure, directory, options)
     return int(code)

@@ -49,14 +49,14 @@ class Table(_Frozen):
 
 
 class Section(_Frozen):
-    """What the report shows of a result. Images are PNG in base64, with a caption that says what they show."""
+    """What the report shows of a result. Pictures are a caption and the s3:// URI of a PNG, which the page inlines."""
 
     title: str
     text: str = ""
     facts: tuple[tuple[str, str], ...] = ()
     table: Table | None = None
     links: tuple[tuple[str, str], ...] = ()
-    images: tuple[tuple[str, str], ...] = ()
+    pictures: tuple[tuple[str, str], ...] = ()
 
 
 class Result(_Frozen):

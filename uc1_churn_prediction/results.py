@@ -1,8 +1,9 @@
-"""What UC1's steps return: small pointers at data, typed. How each is shown stands in results_shown.py."""
+"""What UC1's steps return: small pointers at data, typed. How the report shows them stands in shown.py."""
 
 from typing import ClassVar
 
-from common.step import Dataset, Result
+from common.step import Dataset, Result, Section
+from uc1_churn_prediction import shown
 
 
 class Column(Result):
@@ -42,6 +43,9 @@ class RawCustomers(Result):
     def summary(self) -> str:
         return f"{self.rows:,} rows, digest {self.digest[:12]}"
 
+    def sections(self) -> tuple[Section, ...]:
+        return (shown.snapshot(self),)
+
     def _columns(self) -> tuple[tuple[str, str], ...]:
         return tuple((column.name, column.type) for column in self.columns)
 
@@ -63,6 +67,9 @@ class DataVersion(Result):
 
     def summary(self) -> str:
         return f"commit {self.commit[:12]}"
+
+    def sections(self) -> tuple[Section, ...]:
+        return (shown.version(self),)
 
 
 class Check(Result):
@@ -97,6 +104,12 @@ class ValidCustomers(Result):
             f", {broken} warnings" if broken else ""
         )
 
+    def sections(self) -> tuple[Section, ...]:
+        return (shown.checks(self),)
+
+    def links(self) -> tuple[tuple[str, str], ...]:
+        return (("Data Docs", shown.data_docs(self.data_docs)),)
+
 
 class CustomerFeatures(Result):
     """The features in the store: offline as one parquet object, online by entity."""
@@ -121,9 +134,15 @@ class CustomerFeatures(Result):
     def summary(self) -> str:
         return f"{len(self.numeric)} numeric, {len(self.categorical)} categorical; {self.online_rows:,} rows online"
 
+    def sections(self) -> tuple[Section, ...]:
+        return (shown.features(self),)
+
 
 class ModelVersion(Result):
-    """A registered version. `digest` is the SHA-256 of its ONNX file, `uri` the folder that KServe loads."""
+    """A registered version. `digest` is the SHA-256 of its ONNX file, `uri` the folder that KServe loads.
+
+    `pictures` is the folder of its evaluation's plots.
+    """
 
     version: str
     algorithm: str
@@ -133,6 +152,7 @@ class ModelVersion(Result):
     run_id: str
     metrics: dict[str, float]
     gate: str
+    pictures: str = ""
 
 
 class TrainedModels(Result):
@@ -154,6 +174,9 @@ class TrainedModels(Result):
     def summary(self) -> str:
         each = [f"v{v.version} {v.algorithm} AUC {v.metrics.get('roc_auc', float('nan')):.3f}" for v in self.versions]
         return f"{'; '.join(each)}; champion v{self.champion}"
+
+    def sections(self) -> tuple[Section, ...]:
+        return shown.models(self)
 
 
 class ServedModel(Result):
@@ -180,3 +203,9 @@ class ServedModel(Result):
 
     def summary(self) -> str:
         return f"v{self.version} at {self.url}; {self.golden_rows} golden predictions agree"
+
+    def sections(self) -> tuple[Section, ...]:
+        return (shown.service(self),)
+
+    def links(self) -> tuple[tuple[str, str], ...]:
+        return (("Model", self.url), ("Try it", shown.curl(self)))

@@ -17,7 +17,7 @@ from common.registry import Version
 from common.step import step
 from common.tools import Tools
 from uc1_churn_prediction.results import CustomerFeatures, ModelVersion, TrainedModels
-from uc1_churn_prediction.training.component import error_key, left_error
+from uc1_churn_prediction.training.component import error_key, left_error, pictures_key
 
 DEADLINE_SECONDS = 1800
 
@@ -91,18 +91,19 @@ def trained_models(
     return TrainedModels(
         model_name=name,
         features_digest=features.digest,
-        versions=tuple(model_version(current[version.version]) for version in versions),
+        versions=tuple(model_version(tools, current[version.version]) for version in versions),
         champion=champion.version if champion else "",
         pipeline_uri=pipeline_uri,
         pipeline_run=f"churn-training-{tools.context.key[:16]}",
     )
 
 
-def model_version(version: Version) -> ModelVersion:
+def model_version(tools: Tools, version: Version) -> ModelVersion:
     """A registered version as a result."""
+    pictures = tools.minio.uri(pictures_key(tools.context.key, version.algorithm))
     return ModelVersion(
         version=version.version, algorithm=version.algorithm, state=version.state, digest=version.digest,
-        uri=version.uri, run_id=version.run_id, metrics=version.metrics, gate=version.gate,
+        uri=version.uri, run_id=version.run_id, metrics=version.metrics, gate=version.gate, pictures=pictures,
     )  # fmt: skip
 
 

@@ -49,6 +49,11 @@ def error_key(key: str) -> str:
     return f"pipelines/churn-training/errors/{key}.json"
 
 
+def pictures_key(key: str, algorithm: str) -> str:
+    """The folder in the bucket that holds the plots of one evaluation."""
+    return f"evaluations/{key}/{algorithm}"
+
+
 def leave_error(store: ObjectStore, key: str, error: MlopsError) -> None:
     """Write an error down as the nearest type of common.errors; where the object store failed, the log has to do."""
     kind = next(each.__name__ for each in type(error).__mro__ if getattr(errors, each.__name__, None) is each)

@@ -11,7 +11,7 @@ from common.digest import sha256_of
 from common.minio_client import ObjectStore
 from common.registry import Registry
 from common.settings import Settings
-from uc1_churn_prediction.training.component import THRESHOLD, component, read_json, write_json
+from uc1_churn_prediction.training.component import THRESHOLD, component, pictures_key, read_json, write_json
 
 INTERVAL_ENDS = ("low", "high")
 REQUIREMENTS = ("scikit-learn", "skops", "pandas", "numpy")
@@ -26,6 +26,7 @@ def run(snapshot_uri: str, key: str, frame_path: str, models_path: str, evaluati
         for algorithm in algorithms:
             place, judged = Path(models_path) / algorithm, Path(evaluations_path) / algorithm
             uri = publish_model(settings, store, key, frame["columns"], place)
+            publish_pictures(store, key, judged)
             facts = {
                 **frame, **read_json(judged / "evaluation.json"), **read_json(place / "report.json"),
                 "algorithm": algorithm, "algorithms": algorithms, "uri": uri, "snapshot_uri": snapshot_uri,
@@ -45,6 +46,12 @@ def publish_model(settings: Settings, store: ObjectStore, key: str, columns: dic
     for file in ("golden.json", "schema.json", "model.onnx"):  # the model last: where it is, all of it is
         store.publish(f"models/{name}/{digest}/{file}", place / file)
     return store.uri(f"models/{name}/{digest}")
+
+
+def publish_pictures(store: ObjectStore, key: str, judged: Path) -> None:
+    """Put an evaluation's plots where the report of a run finds them, whatever MLflow's artifact store is."""
+    for picture in sorted(judged.glob("*.png")):
+        store.put_bytes(f"{pictures_key(key, judged.name)}/{picture.name}", picture.read_bytes())
 
 
 def register(
