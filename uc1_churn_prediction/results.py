@@ -51,13 +51,16 @@ class RawCustomers(Result):
 
 
 class DataVersion(Result):
-    """The snapshot as a commit of the data repository."""
+    """The snapshot as a commit of the data repository. `repository` is its git URL without credentials."""
+
+    volatile: ClassVar[frozenset[str]] = frozenset({"repository"})
 
     raw: RawCustomers
     path: str
     md5: str
     commit: str
     remote: str
+    repository: str = ""
 
     def reads(self) -> tuple[Dataset, ...]:
         return (self.raw.dataset(),)

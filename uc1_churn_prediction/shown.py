@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         Check,
         CustomerFeatures,
         DataVersion,
+        ModelVersion,
         RawCustomers,
         ServedModel,
         TrainedModels,
@@ -41,8 +42,8 @@ def snapshot(raw: "RawCustomers") -> Section:
 def version(made: "DataVersion") -> Section:
     """The commit, and how somebody else gets the same bytes."""
     facts = (
-        ("commit", made.commit), ("path", made.path), ("MD5", made.md5), ("repository", made.remote),
-        ("get it", f"git clone {made.remote} data && cd data && git checkout {made.commit[:12]} && dvc pull"),
+        ("commit", made.commit), ("path", made.path), ("MD5", made.md5), ("DVC's remote", made.remote),
+        ("get it", f"git clone {made.repository} data && cd data && git checkout {made.commit[:12]} && dvc pull"),
     )  # fmt: skip
     return Section(title="Version", facts=facts)
 
@@ -78,17 +79,17 @@ def features(made: "CustomerFeatures") -> Section:
 def models(trained: "TrainedModels") -> tuple[Section, ...]:
     """The versions side by side, then the pictures of each."""
     names = [name for name in METRICS if any(name in version.metrics for version in trained.versions)]
-    rows = tuple(
-        (
-            f"v{version.version}", version.algorithm, version.state, version.gate, *(f"{version.metrics.get(name, float('nan')):.4f}" for name in names),
-        )
-        for version in trained.versions
-    )  # fmt: skip
+    rows = tuple(_measured(version, names) for version in trained.versions)
     table = Table(columns=("version", "algorithm", "state", "gate", *names), rows=rows)
-    facts = (("pipeline", trained.pipeline_uri), ("run", trained.pipeline_run))
+    facts = (("champion", f"v{trained.champion}"), ("pipeline", trained.pipeline_uri), ("run", trained.pipeline_run))
     overview = Section(title="Champion and challenger, on the hold-out", table=table, facts=facts)
     pictured = [version for version in trained.versions if version.pictures]
     return (overview, *(_pictures(f"v{v.version} {v.algorithm}", v.pictures) for v in pictured))
+
+
+def _measured(version: "ModelVersion", names: list[str]) -> tuple[str, ...]:
+    measured = (f"{version.metrics.get(name, float('nan')):.4f}" for name in names)
+    return (f"v{version.version}", version.algorithm, version.state, version.gate, *measured)
 
 
 def _pictures(title: str, folder: str) -> Section:

@@ -34,7 +34,18 @@ def run(tools: "Tools", raw: RawCustomers) -> DataVersion:
     done = tools.dvc.commit(file, path, message=_subject(raw, path), trailers=trailers, date=date)
     if done.created:
         tools.context.effect("commit", done.commit, path=path, md5=done.md5)
-    return DataVersion(raw=raw, path=path, md5=done.md5, commit=done.commit, remote=done.remote)
+    repository = without_credentials(tools.settings.dvc.git_url)
+    return DataVersion(
+        raw=raw, path=path, md5=done.md5, commit=done.commit, remote=done.remote, repository=repository
+    )
+
+
+def without_credentials(url: str) -> str:
+    """The URL without user and password, which git allows in it."""
+    from urllib.parse import urlsplit, urlunsplit
+
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def observe(tools: "Tools") -> dict[str, Any]:
