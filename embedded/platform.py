@@ -44,7 +44,7 @@ class Platform:
         self.services = {service.name: service for service in services}
         self.tell = tell
         self._given_up = threading.Event()
-        self._launched = {name: threading.Event() for name in self.services}
+        self._has_port = {name: threading.Event() for name in self.services}
 
     def up(self, names: Sequence[str]) -> list[Started]:
         """Start these services and what they need; return when all work. Raises Unavailable (exit 69)."""
@@ -99,9 +99,7 @@ class Platform:
         self._await_needs(service, ready)
         began = time.monotonic()
         with locks.held(self.layout.unit(service.name, "mutex"), UP_SECONDS):
-            service.install()
             launched_now, port = self._ensure_running(service)
-            self._launched[service.name].set()
             if service.ports:
                 self._await_health(service, port)
             service.prepare(port)
@@ -114,7 +112,7 @@ class Platform:
 
     def _await_needs(self, service: Service, ready: dict[str, Future[Started]]) -> None:
         for need in service.needs:
-            while service.waits_itself and not self._launched[need].wait(0.05) and not ready[need].done():
+            while service.waits_itself and not self._has_port[need].wait(0.05) and not ready[need].done():
                 pass
             if (not service.waits_itself or ready[need].done()) and ready[need].exception():
                 raise NeedFailed(f"{service.name} needs {need}")
@@ -122,16 +120,20 @@ class Platform:
     def _ensure_running(self, service: Service) -> tuple[bool, int]:
         """Launch the service unless it runs as it should; one that runs with other settings is replaced."""
         if not service.ports:
+            service.install()
             return False, 0
         record = units.running(self.layout, service.name)
         if record and record.digest == service.program(record.port).digest() and not self._lost_port(service, record):
+            self._has_port[service.name].set()
             return False, record.port
         units.stop(self.layout, service.name)
         return True, self._launch(service, service.ports)
 
     def _launch(self, service: Service, wanted: ports.PortRange) -> int:
         reservation = ports.reserve(self.layout, service.name, wanted)
+        self._has_port[service.name].set()
         try:
+            service.install()
             service.before_start()
             units.launch(self.layout, service.program(reservation.port), reservation)
         finally:

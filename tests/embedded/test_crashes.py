@@ -4,6 +4,7 @@ import itertools
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -62,6 +63,28 @@ def test_up_right_after_killed_shims_waits_for_what_they_left(pair: Clone) -> No
     pair.up()
 
     assert pair.addresses() == before, "the dying services still held the ports; stepping around them was wrong"
+
+
+def test_service_whose_port_a_stranger_took_while_it_was_down_moves_to_another(pair: Clone) -> None:
+    record = pair.record("postgres")
+    os.kill(record.shim, signal.SIGSTOP)  # so that the stranger is faster
+    pair.kill("postgres")
+    with socket.socket() as stranger:
+        stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        assert until(lambda: not _listens_on(record.port))
+        stranger.bind(("127.0.0.1", record.port))
+        stranger.listen()
+        os.kill(record.shim, signal.SIGCONT)
+        assert until(lambda: pair.record("postgres").failures > 1)
+        pair.up()
+
+    assert pair.addresses()["postgres"]["port"] != record.port
+    assert pair.query("SELECT 1") == [(1,)]
+
+
+def _listens_on(port: int) -> bool:
+    with socket.socket() as caller:
+        return caller.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_stranger_with_the_pid_in_postmaster_pid_does_not_keep_postgres_down(pair: Clone) -> None:
