@@ -32,8 +32,9 @@ class InferenceServices:
         """Follow the store until cancelled."""
         store = self._platform.objects.store
         while True:
+            version = store.version()
             await self._look()
-            await store.changed(LOOK_AGAIN_SECONDS)
+            await store.changed(version, LOOK_AGAIN_SECONDS)
 
     async def stop(self) -> None:
         """End every model server."""
@@ -47,17 +48,14 @@ class InferenceServices:
             running.service.forget()
             await self._end(uid)
         runtimes = ",".join(
-            str(each["metadata"]["generation"]) + each["metadata"]["uid"]
-            for each in store.all(SERVING_RUNTIME)
+            str(each["metadata"]["generation"]) + each["metadata"]["uid"] for each in store.all(SERVING_RUNTIME)
         )
         for uid, document in services.items():
             self._follow(uid, document, runtimes)
 
     def _follow(self, uid: str, document: Document, runtimes: str) -> None:
         """Start a task for a new object; wake the task of one whose spec, or whose runtimes, changed."""
-        depends_on = (
-            f"{document['metadata']['generation']} {document['metadata'].get('annotations')} {runtimes}"
-        )
+        depends_on = f"{document['metadata']['generation']} {document['metadata'].get('annotations')} {runtimes}"
         if uid not in self._running:
             service = ServedService(self._platform, document)
             self._running[uid] = _Running(service, asyncio.create_task(service.run()))

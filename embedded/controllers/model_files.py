@@ -24,9 +24,7 @@ def fetch(storage_uri: str, models: Path, minio: "Minio") -> Path:
     """
     digest = storage_uri.rstrip("/").rpartition("/")[2]
     if not DIGEST.fullmatch(digest):
-        raise DownloadFailed(
-            f"{storage_uri} is not pinned: its last segment must be the sha256 of model.onnx."
-        )
+        raise DownloadFailed(f"{storage_uri} is not pinned: its last segment must be the sha256 of model.onnx.")
     final = models / digest
     if _sha256(final / "model.onnx") == digest:
         return final

@@ -86,9 +86,7 @@ def _choose_runtime(model: Document, runtimes: dict[str, Document]) -> tuple[str
     for name, runtime in sorted(runtimes.items()):
         if _supports(runtime["spec"], wanted, protocol):
             return name, runtime
-    raise InvalidSpec(
-        "NoSupportingRuntime", f"no runtime found to support predictor with model type: {wanted}"
-    )
+    raise InvalidSpec("NoSupportingRuntime", f"no runtime found to support predictor with model type: {wanted}")
 
 
 def _supports(spec: Document, wanted: str, protocol: str) -> bool:
@@ -109,9 +107,7 @@ def _arguments(runtime_name: str, container: Document) -> list[str]:
     """The arguments of our own program: this laptop has no engine to run other images."""
     line = [*container.get("command", []), *container.get("args", [])]
     if line[: len(OUR_PROGRAM)] != OUR_PROGRAM:
-        message = (
-            f"runtime {runtime_name} does not run `python -m serving`, the only server that can be run here"
-        )
+        message = f"runtime {runtime_name} does not run `python -m serving`, the only server that can be run here"
         raise InvalidSpec("RuntimeNotRecognized", message)
     return line[len(OUR_PROGRAM) :]
 

@@ -74,9 +74,7 @@ class ServedService:
             try:
                 await self._reconcile()
             except Exception:  # one service's trouble must not end the others' controller
-                log.exception(
-                    "could not reconcile", service=self._target.name, namespace=self._target.namespace
-                )
+                log.exception("could not reconcile", service=self._target.name, namespace=self._target.namespace)
                 await asyncio.sleep(FIRST_WAIT_SECONDS)
             await self._something_happens()
 
@@ -103,9 +101,7 @@ class ServedService:
                 wait.cancel()
 
     async def _reconcile(self) -> None:
-        document = self._platform.objects.store.get(
-            INFERENCE_SERVICE, self._target.namespace, self._target.name
-        )
+        document = self._platform.objects.store.get(INFERENCE_SERVICE, self._target.namespace, self._target.name)
         if document is None:
             return
         try:

@@ -99,8 +99,7 @@ def _conditions(seen: Observed) -> list[Document]:
         info = {"severity": "Info"}
         conditions += [_condition(name, routed, info) for name in ("PredictorRouteReady", "RoutesReady")]
         conditions += [
-            _condition(name, latest, info)
-            for name in ("LatestDeploymentReady", "PredictorConfigurationReady")
+            _condition(name, latest, info) for name in ("LatestDeploymentReady", "PredictorConfigurationReady")
         ]
     return [*conditions, _condition("Stopped", "False", {"severity": "Info"})]
 

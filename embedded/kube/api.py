@@ -69,9 +69,7 @@ class Api:
         if method == "GET" and target.name:
             return JSONResponse(self._objects.get(target))
         if method == "GET":
-            return (
-                self._watch(request, target) if _is_true(query.get("watch")) else self._list(request, target)
-            )
+            return self._watch(request, target) if _is_true(query.get("watch")) else self._list(request, target)
         if method == "POST" and not target.name:
             return JSONResponse(self._objects.create(target, await _body(request, JSON, YAML), writer), 201)
         if method == "PUT" and target.name:
@@ -90,9 +88,7 @@ class Api:
                 raise errors.bad_request("PatchOptions.meta.k8s.io is invalid: fieldManager: Required value")
             force = _is_true(request.query_params.get("force"))
             before = self._objects.store.get(target.kind, target.namespace, target.name)
-            return JSONResponse(
-                self._objects.apply(target, body, writer, force=force), 200 if before else 201
-            )
+            return JSONResponse(self._objects.apply(target, body, writer, force=force), 200 if before else 201)
         change = patches.merge_patch if content_type == MERGE else patches.json_patch
         try:
             return JSONResponse(self._objects.patch(target, lambda live: change(live, body), writer))
@@ -105,38 +101,44 @@ class Api:
         items = [each for each in store.all(target.kind, target.namespace) if selected(each, labels, fields)]
         metadata = {"resourceVersion": str(store.version())}
         kind = f"{target.kind.kind}List"
-        return JSONResponse(
-            {"apiVersion": target.kind.api_version, "kind": kind, "metadata": metadata, "items": items}
-        )
+        return JSONResponse({"apiVersion": target.kind.api_version, "kind": kind, "metadata": metadata, "items": items})
 
     def _watch(self, request: Request, target: Target) -> Response:
         return StreamingResponse(self._events(request, target), media_type=JSON)
 
     async def _events(self, request: Request, target: Target) -> AsyncIterator[bytes]:
         """Lines of JSON: first what exists (unless a version was named), then every write, until the time is up."""
-        store, labels_and_fields = self._objects.store, _selectors(request)
-        until = asyncio.get_running_loop().time() + _seconds(request)
-        asked = request.query_params.get("resourceVersion", "")
-        seen = int(asked) if asked.isdigit() and asked != "0" else 0
+        store, selectors, clock = self._objects.store, _selectors(request), asyncio.get_running_loop().time
+        until, seen = clock() + _seconds(request), _asked_version(request)
         if not seen:
-            seen = store.version()
-            for document in store.all(target.kind, target.namespace):
-                if selected(document, *labels_and_fields):
+            seen, existing = store.version(), store.all(target.kind, target.namespace)
+            for document in existing:
+                if selected(document, *selectors):
                     yield _line("ADDED", document)
-        while asyncio.get_running_loop().time() < until and not await request.is_disconnected():
+        while clock() < until and not await request.is_disconnected():
             if seen < store.oldest():
                 yield _line("ERROR", errors.expired(store.oldest(), seen).document())
                 return
-            for event in store.events_after(seen, target.kind, target.namespace):
-                if selected(event.object, *labels_and_fields):
+            # Both are read before the first line is sent: a write that happens meanwhile is seen the next time.
+            newest, events = store.version(), store.events_after(seen, target.kind, target.namespace)
+            for event in events:
+                if selected(event.object, *selectors):
                     yield _line(event.type, event.object)
-            seen = store.version()
-            remaining = until - asyncio.get_running_loop().time()
-            await store.changed(min(BOOKMARK_SECONDS, max(remaining, 0)))
-            if _is_true(request.query_params.get("allowWatchBookmarks")) and seen == store.version():
-                metadata = {"resourceVersion": str(seen), "creationTimestamp": None}
-                yield _line("BOOKMARK", {"kind": target.kind.kind, "apiVersion": target.kind.api_version,
-                                         "metadata": metadata})  # fmt: skip
+            seen = newest
+            await store.changed(seen, min(BOOKMARK_SECONDS, max(until - clock(), 0)))
+            if seen == store.version() and _is_true(request.query_params.get("allowWatchBookmarks")):
+                yield _line("BOOKMARK", _bookmark(target, seen))
+
+
+def _bookmark(target: Target, version: int) -> Document:
+    metadata = {"resourceVersion": str(version), "creationTimestamp": None}
+    return {"kind": target.kind.kind, "apiVersion": target.kind.api_version, "metadata": metadata}
+
+
+def _asked_version(request: Request) -> int:
+    """The version that a watch starts after; 0 for "from what is there now"."""
+    asked = request.query_params.get("resourceVersion", "")
+    return int(asked) if asked.isdigit() else 0
 
 
 def _line(event_type: str, document: Document) -> bytes:

@@ -21,9 +21,7 @@ def groups() -> Document:
 
 def group(name: str) -> Document | None:
     """GET /apis/<group>; None for one that we do not serve."""
-    versions = [
-        {"groupVersion": f"{name}/{each}", "version": each} for each in group_versions().get(name, [])
-    ]
+    versions = [{"groupVersion": f"{name}/{each}", "version": each} for each in group_versions().get(name, [])]
     if not versions:
         return None
     return {

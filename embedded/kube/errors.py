@@ -46,9 +46,7 @@ def not_found(kind: Kind, name: str) -> ApiError:
 
 def method_not_allowed() -> ApiError:
     """405: the path exists, the verb does not."""
-    return ApiError(
-        405, "MethodNotAllowed", "the server does not allow this method on the requested resource"
-    )
+    return ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
 
 
 def already_exists(kind: Kind, name: str) -> ApiError:
@@ -85,7 +83,5 @@ def invalid(kind: Kind, name: str, causes: list[Document]) -> ApiError:
 
 def _details(kind: Kind, name: str) -> Document:
     return (
-        {"name": name, "group": kind.group, "kind": kind.plural}
-        if kind.group
-        else {"name": name, "kind": kind.plural}
+        {"name": name, "group": kind.group, "kind": kind.plural} if kind.group else {"name": name, "kind": kind.plural}
     )

@@ -74,17 +74,13 @@ def _sentence(conflicts: list[tuple[Manager, Path]]) -> str:
     lines: dict[str, list[str]] = {}
     for owner, path in conflicts:
         lines.setdefault(str(owner), []).append(f"- {shown(path)}")
-    listed = "\n".join(
-        f"conflicts with {owner}:\n" + "\n".join(paths) for owner, paths in sorted(lines.items())
-    )
+    listed = "\n".join(f"conflicts with {owner}:\n" + "\n".join(paths) for owner, paths in sorted(lines.items()))
     return f"Apply failed with {len(conflicts)} conflicts: {listed}"
 
 
 def leaves(document: Document) -> dict[Path, Any]:
     """Every ownable field of an object and its value."""
-    metadata = {
-        key: value for key, value in document.get("metadata", {}).items() if key not in SERVER_METADATA
-    }
+    metadata = {key: value for key, value in document.get("metadata", {}).items() if key not in SERVER_METADATA}
     rest = {key: value for key, value in document.items() if key not in ("apiVersion", "kind", "metadata")}
     return _leaves({**rest, **({"metadata": metadata} if metadata else {})}, ())
 

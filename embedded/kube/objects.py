@@ -69,9 +69,7 @@ class Objects:
         if self.store.get(target.kind, target.namespace, name) is not None:
             raise errors.already_exists(target.kind, name)
         self._require_namespace(target)
-        return self._insert(
-            target, fields.after_update({"metadata": {}}, new, _updater(target, writer)), writer
-        )
+        return self._insert(target, fields.after_update({"metadata": {}}, new, _updater(target, writer)), writer)
 
     def _insert(self, target: Target, new: Document, writer: Writer) -> Document:
         if target.kind is NAMESPACE:
@@ -119,9 +117,7 @@ class Objects:
                 raise errors.not_found(target.kind, target.name)
             self._require_namespace(target)
             empty = {key: applied[key] for key in ("apiVersion", "kind")} | {"metadata": _identity(applied)}
-            return self._insert(
-                target, fields.apply(empty, _applicable(target, applied), who, force=force), writer
-            )
+            return self._insert(target, fields.apply(empty, _applicable(target, applied), who, force=force), writer)
         if applied["metadata"].get("resourceVersion", live["metadata"]["resourceVersion"]) != _version(live):
             raise errors.modified(target.kind, target.name)
         try:
@@ -166,17 +162,11 @@ class Objects:
             raise errors.bad_request("the object has no metadata")
         for key, wanted in (("apiVersion", kind.api_version), ("kind", kind.kind)):
             if body.setdefault(key, wanted) != wanted:
-                raise errors.bad_request(
-                    f"{key} {body[key]!r} in the body does not match {wanted!r} of the address"
-                )
+                raise errors.bad_request(f"{key} {body[key]!r} in the body does not match {wanted!r} of the address")
         if metadata.setdefault("name", target.name) != target.name:
-            raise errors.bad_request(
-                f"the name {metadata['name']!r} does not match {target.name!r} of the address"
-            )
+            raise errors.bad_request(f"the name {metadata['name']!r} does not match {target.name!r} of the address")
         if kind.namespaced and metadata.setdefault("namespace", target.namespace) != target.namespace:
-            raise errors.bad_request(
-                "the namespace of the provided object does not match the namespace of the request"
-            )
+            raise errors.bad_request("the namespace of the provided object does not match the namespace of the request")
         return body
 
     def _require_namespace(self, target: Target) -> None:

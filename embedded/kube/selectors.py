@@ -36,9 +36,7 @@ def _fields_match(document: Document, selector: str) -> bool:
 
 def _terms(selector: str) -> list[str]:
     if "(" in selector:
-        raise bad_request(
-            f"unable to parse requirement: set-based selectors are not supported here: {selector}"
-        )
+        raise bad_request(f"unable to parse requirement: set-based selectors are not supported here: {selector}")
     return [term.strip() for term in selector.split(",") if term.strip()]
 
 

@@ -135,8 +135,10 @@ class Store:
         row = self._db.execute("SELECT body FROM notes WHERE name=?", (name,)).fetchone()
         return json.loads(row[0]) if row else None
 
-    async def changed(self, seconds: float) -> None:
-        """Return at the next write, or after so many seconds."""
+    async def changed(self, since: int, seconds: float) -> None:
+        """Return as soon as there is a newer version than `since`, or after so many seconds."""
+        if self.version() > since:
+            return
         event = asyncio.Event()
         self._waiting.add(event)
         try:

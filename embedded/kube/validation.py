@@ -30,9 +30,7 @@ def _check_metadata(metadata: Document) -> list[Document]:
     causes = []
     name = metadata.get("name", "")
     if not name:
-        causes.append(
-            _cause("metadata.name", "Required value: name or generateName is required", "FieldValueRequired")
-        )
+        causes.append(_cause("metadata.name", "Required value: name or generateName is required", "FieldValueRequired"))
     elif not isinstance(name, str) or not OBJECT_NAME.fullmatch(name):
         rule = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.'"
         text = f'Invalid value: "{name}": {rule}'
@@ -41,9 +39,7 @@ def _check_metadata(metadata: Document) -> list[Document]:
         values = metadata.get(key) or {}
         if not isinstance(values, dict) or any(not isinstance(value, str) for value in values.values()):
             causes.append(
-                _cause(
-                    f"metadata.{key}", "Invalid value: must be a map of text to text", "FieldValueTypeInvalid"
-                )
+                _cause(f"metadata.{key}", "Invalid value: must be a map of text to text", "FieldValueTypeInvalid")
             )
     return causes
 
