@@ -66,10 +66,9 @@ def serving_runtime(namespace: str, kserve: Kserve, minio: Minio) -> Document:
 def _environment(minio: Minio) -> list[Document]:
     """One thread for each model: several only wait for each other. The prediction log needs the object store."""
     plain = {"OMP_NUM_THREADS": "1", "AWS_ENDPOINT_URL": minio.url, "AWS_DEFAULT_REGION": minio.region}
-    secret = {"AWS_ACCESS_KEY_ID": "access_key", "AWS_SECRET_ACCESS_KEY": "secret_key"}
     referred = [
-        {"name": name, "valueFrom": {"secretKeyRef": {"name": CREDENTIALS_SECRET, "key": key, "optional": True}}}
-        for name, key in secret.items()
+        {"name": name, "valueFrom": {"secretKeyRef": {"name": CREDENTIALS_SECRET, "key": name, "optional": True}}}
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
     ]
     return [*({"name": name, "value": value} for name, value in plain.items()), *referred]
 

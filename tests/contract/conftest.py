@@ -1,4 +1,4 @@
-"""The API servers that the contract is held against: the embedded one, and a real one that MLOPS_TEST_KUBECONFIG names."""
+"""The API servers of the contract: the embedded one, and a real one that MLOPS_TEST_KUBECONFIG names."""
 
 import os
 import shutil
