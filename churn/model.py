@@ -5,13 +5,14 @@ boosting, which takes missing numbers as they are. Both become one ONNX graph wi
 one input per column, outputs `label` and `probabilities`.
 """
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from churn.customers import IntArray
+from churn.customers import IntArray, UnfitForTraining
 from churn.features import FeatureColumns
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 ALGORITHMS = ("logistic_regression", "gradient_boosting")
 TARGET_OPSET = {"": 18, "ai.onnx.ml": 3}
+OUTPUTS = ("label", "probabilities")
 TOLERANCE = 1e-5  # how far ONNX may be from scikit-learn, in probability
 Probabilities = npt.NDArray[np.float64]
 
@@ -29,11 +31,15 @@ TRUSTED_TYPES = ("numpy.dtype", "sklearn.ensemble._hist_gradient_boosting.predic
 def fit(
     algorithm: str, features: pd.DataFrame, labels: IntArray, columns: FeatureColumns, *, seed: int
 ) -> Any:  # a scikit-learn Pipeline
-    """Train `algorithm` on `features` (from churn.features.as_features). Deterministic with one thread."""
+    """Train `algorithm` on `features` (from churn.features.as_features). Deterministic: one thread adds in one order."""
     from sklearn.pipeline import Pipeline
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    preprocessing, estimator = _parts(algorithm, columns, seed)
-    return Pipeline([("columns", preprocessing), ("model", estimator)]).fit(features, labels)
+    # A column that nobody filled in stays an input of the model, and has no say in it.
+    known = FeatureColumns(tuple(c for c in columns.numeric if features[c].notna().any()), columns.categorical)
+    preprocessing, estimator = _parts(algorithm, known, seed)
+    with threadpool_limits(1):
+        return Pipeline([("columns", preprocessing), ("model", estimator)]).fit(features, labels)
 
 
 def _parts(algorithm: str, columns: FeatureColumns, seed: int) -> tuple[Any, Any]:
@@ -50,9 +56,7 @@ def _baseline(columns: FeatureColumns, seed: int) -> tuple[Any, Any]:
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import StandardScaler
 
-    # A column with no value at all stays (as 0) instead of vanishing, so that the inputs never change.
-    impute = SimpleImputer(strategy="median", keep_empty_features=True)
-    numbers = Pipeline([("impute", impute), ("scale", StandardScaler())])
+    numbers = Pipeline([("impute", SimpleImputer(strategy="median")), ("scale", StandardScaler())])
     return _by_kind(columns, numbers), LogisticRegression(max_iter=1000, random_state=seed)
 
 
@@ -76,7 +80,7 @@ def _by_kind(columns: FeatureColumns, numbers: Any) -> Any:
         ("numeric", numbers, list(columns.numeric)),
         ("categorical", categories, list(columns.categorical)),
     ]
-    return ColumnTransformer([part for part in parts if part[2]])
+    return ColumnTransformer([part for part in parts if part[2]], remainder="drop")
 
 
 def probabilities(model: Any, features: pd.DataFrame) -> Probabilities:
@@ -85,16 +89,45 @@ def probabilities(model: Any, features: pd.DataFrame) -> Probabilities:
 
 
 def to_onnx(model: Any, columns: FeatureColumns) -> bytes:
-    """Return the model with its preprocessing as ONNX: the digest of these bytes names the model."""
+    """Return the model with its preprocessing as ONNX, an input per column: the digest of these bytes names the model.
+
+    Raises UnfitForTraining for columns that are called like the graph's own outputs.
+    """
     from skl2onnx import convert_sklearn
     from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 
+    taken = [name for name in OUTPUTS if name in columns.names]
+    if taken:
+        raise UnfitForTraining(f"A feature may not be called {taken[0]!r}: the served model answers by that name.")
     inputs = [(name, FloatTensorType([None, 1])) for name in columns.numeric]
     inputs += [(name, StringTensorType([None, 1])) for name in columns.categorical]
-    graph = convert_sklearn(
-        model, name="churn", initial_types=inputs, options={id(model): {"zipmap": False}}, target_opset=TARGET_OPSET
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Field onnx.AttributeProto.ints", DeprecationWarning)  # skl2onnx's own
+        graph = convert_sklearn(
+            model, name="churn", initial_types=inputs, options={id(model): {"zipmap": False}}, target_opset=TARGET_OPSET
+        )
+    _restore_names(graph.graph, columns.names)
+    _sort(graph.opset_import)  # skl2onnx lists them in the order of a set, another one in each process
     return bytes(graph.SerializeToString(deterministic=True))
+
+
+def _sort(imports: Any) -> None:
+    ordered = sorted((each.domain, each.version) for each in imports)
+    for each, (domain, version) in zip(imports, ordered, strict=True):
+        each.domain, each.version = domain, version
+
+
+def _restore_names(graph: Any, names: tuple[str, ...]) -> None:
+    """Call the inputs what the columns are called; skl2onnx replaces what is no letter, digit or underscore."""
+    inner = {value for node in graph.node for value in node.output} | {each.name for each in graph.initializer}
+    inner -= set(OUTPUTS)
+    renamed = {value: f"inner/{value}" for value in inner}  # so that no column can collide with one
+    renamed |= {part.name: name for part, name in zip(graph.input, names, strict=True)}
+    for node in graph.node:
+        node.input[:] = [renamed.get(value, value) for value in node.input]
+        node.output[:] = [renamed.get(value, value) for value in node.output]
+    for part in (*graph.input, *graph.initializer):
+        part.name = renamed[part.name]
 
 
 def session(onnx: bytes) -> "InferenceSession":
