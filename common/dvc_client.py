@@ -52,6 +52,7 @@ class DataRepository:
     """The data repository of the configuration. `path` is a private directory for clones, emptied at will."""
 
     def __init__(self, settings: Settings, path: Path) -> None:
+        self.settings = settings
         self.url = settings.dvc.git_url
         self.branch = settings.dvc.branch
         self.prefix = settings.dvc.prefix.strip("/")
@@ -65,9 +66,13 @@ class DataRepository:
 
     def state(self, name: str) -> dict[str, Any]:
         """A cheap look: the MD5 that the newest commit has for `name`, and whether S3 holds those bytes."""
-        with in_our_words("The data repository", self.url, "dvc.git_url"), self._clone() as clone:
-            md5 = _pointer(clone, name)
+        with in_our_words("The data repository", self.url, "dvc.git_url"):
+            md5 = retry.git.call(self._md5_at_head, name)
         return {"md5": md5, "stored": bool(md5) and self.store.exists(self._key(md5))}
+
+    def _md5_at_head(self, name: str) -> str:
+        with self._clone() as clone:
+            return _pointer(clone, name)
 
     def commit(self, file: Path, name: str, *, message: str, trailers: Mapping[str, str], date: datetime) -> Commit:
         """Make `file` the newest version of `name`: one commit if its bytes are new, none if they are not.
@@ -110,22 +115,21 @@ class DataRepository:
         git(clone, "init", "--quiet", "--initial-branch", self.branch)
         git(clone, "remote", "add", "--", "origin", self.url)
         head = f"refs/heads/{self.branch}"
-        if retry.git.call(git, clone, "ls-remote", "origin", head).strip():
-            retry.git.call(git, clone, "fetch", "--quiet", "--depth", "1", "origin", head)
+        if git(clone, "ls-remote", "origin", head).strip():
+            git(clone, "fetch", "--quiet", "--depth", "1", "origin", head)
             git(clone, "reset", "--quiet", "--hard", "FETCH_HEAD")
         return clone
 
     def _declare(self, clone: Path) -> None:
         """The repository's own set-up: where files are kept. Addresses and keys stay with whoever pulls."""
-        if not (clone / ".dvc" / "config").exists():
-            self._dvc(clone, "init", "--quiet")
         config = clone / ".dvc" / "config"
+        config.parent.mkdir(exist_ok=True)
+        (config.parent / ".gitignore").write_text("/config.local\n/tmp\n/cache\n")
         wanted = (
             "[core]\n    remote = storage\n    analytics = false\n    check_update = false\n"
             f"['remote \"storage\"']\n    url = {self.remote}\n"
         )
-        if config.read_text() != wanted:
-            config.write_text(wanted)
+        config.write_text(wanted)
         local = f'[cache]\n    dir = {clone.parent / "cache"}\n    type = "hardlink,copy"\n'
         (clone / ".dvc" / "config.local").write_text(local)
 
@@ -136,25 +140,26 @@ class DataRepository:
             os.link(file, target)
         except OSError:  # another file system, or one without hard links
             shutil.copyfile(file, target)
-        self._dvc(clone, "add", "--quiet", "--", name)
+        self._dvc(clone, "add", "--", name)
 
     def _push_data(self, clone: Path, name: str, md5: str) -> None:
-        """Push, then ask S3 itself: `dvc push` has been known to say yes too early."""
+        """Push, then ask S3 itself, at the address that DVC will pull from."""
         try:
-            retry.object_store.call(self._dvc, clone, "push", "--quiet", "--", f"{name}.dvc")
+            self._dvc(clone, "push", "--", f"{name}.dvc")  # it retries by itself
         except CommandFailed as error:
             raise _in_our_words(error, self.remote) from error
-        url = self._dvc(clone, "get", "--show-url", str(clone), name).strip()
-        if _pointer(clone, name) != md5 or not self.store.exists(self.store.key(url)):
-            raise StepFailed(f"DVC did not store {name} ({md5}) at {self.remote}.", "Run it again.")
+        if _pointer(clone, name) != md5 or not self.store.exists(self._key(md5)):
+            url = self._dvc(clone, "get", "--show-url", str(clone), name).strip()
+            if not self.store.exists(self.store.key(url)):
+                raise StepFailed(f"DVC did not store {name} ({md5}) at {self.remote}.", "Run it again.")
 
     def _push_commit(self, clone: Path, message: str, date: datetime) -> bool:
         git(clone, "add", "--all")
         if not git(clone, "status", "--porcelain"):
             return False
-        when = {f"GIT_{who}_DATE": date.strftime("%Y-%m-%dT%H:%M:%SZ") for who in ("AUTHOR", "COMMITTER")}
-        who = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in AUTHOR.items()}
-        git(clone, "commit", "--quiet", "--message", message, env={**who, **when})
+        facts = {**AUTHOR, "DATE": date.strftime("%Y-%m-%dT%H:%M:%SZ")}
+        env = {f"GIT_{role}_{fact}": value for role in ("AUTHOR", "COMMITTER") for fact, value in facts.items()}
+        git(clone, "commit", "--quiet", "--message", message, env=env)
         git(clone, "push", "--quiet", "origin", f"HEAD:refs/heads/{self.branch}")
         return True
 
@@ -200,8 +205,10 @@ def _remove(path: Path) -> None:
 
 
 def _in_our_words(error: CommandFailed, remote: str) -> Exception:
+    lines = [line for line in error.stderr.splitlines() if line.startswith("ERROR")]
+    said = lines[0].removeprefix("ERROR: ").rstrip(".") if lines else error.message
     if re.search(r"Forbidden|AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch", error.stderr):
         return AccessRefused(f"S3 refused DVC's push to {remote}.", "Check minio.access_key and its secret.")
     if retry.object_store.is_transient(error):
-        return Unavailable(f"DVC could not push to {remote}: {error.message}.", "Is S3 running?")
-    return error
+        return Unavailable(f"DVC could not push to {remote}: {said}.", "Is S3 running?")
+    return StepFailed(f"DVC could not push to {remote}: {said}.")

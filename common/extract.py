@@ -39,6 +39,10 @@ BATCHES_AHEAD = 2
 # First and last microsecond, and day, of a Python datetime. PostgreSQL's infinity lies outside.
 MICROSECONDS = (-62_135_596_800_000_000, 253_402_300_799_999_999)
 DAYS = (-719_162, 2_932_896)
+# What the server says in the middle of a result, and the SQLSTATE that goes with it. Without one of these the
+# connection was lost; XX000 is for any other ERROR, such as a division by zero in a query.
+MID_RESULT = {"statement timeout": "57014", "conflict with recovery": "40001", "ERROR:": "XX000"}
+TIMES = {"date", "timestamp", "timestamptz"}
 AS_THEY_ARE = {
     "bool", "int2", "int4", "int8", "float4", "float8", "text", "varchar", "name", "date", "time",
     "timestamp", "timestamptz", "bytea",
@@ -153,7 +157,7 @@ def _described(postgres: Postgres, nothing: "Select[Any]") -> tuple[SourceColumn
         oids = {each.type_code for each in description}
         names = sa.text("SELECT oid::bigint, typname FROM pg_type WHERE oid = ANY(:oids)")
         found = connection.execute(names, {"oids": list(oids)})
-        kinds: dict[int, str] = dict(found.tuples().all())
+        kinds = {int(oid): str(name) for oid, name in found}
     return tuple(SourceColumn(c.name, kinds[c.type_code], *_precision(c)) for c in description)
 
 
@@ -170,6 +174,10 @@ def _chosen(wanted: Wanted, described: Sequence[SourceColumn]) -> tuple[SourceCo
             near = difflib.get_close_matches(name, known, 1, 0.5)
             hint = f"Did you mean {near[0]}?" if near else f"It has: {', '.join(known)}."
             raise InvalidData(f"{wanted.source} has no column {name}.", hint)
+    if wanted.event_time and known[wanted.event_time].kind not in TIMES:
+        kind = known[wanted.event_time].kind
+        raise InvalidData(f"Column {wanted.event_time} of {wanted.source} is {kind}, which is no time.",
+                          "Cast it to timestamptz through uc1.query, or leave uc1.event_time empty.")  # fmt: skip
     return tuple(column for column in described if column.name not in wanted.dropped)
 
 
@@ -180,8 +188,9 @@ def statement_of(wanted: Wanted, columns: Sequence[SourceColumn], source: "FromC
 
     select = sa.select(*(column.expression() for column in columns)).select_from(source)
     if wanted.event_time and wanted.as_of:
+        # In UTC, because PostgreSQL drops the zone where the column is a timestamp without one.
         moment = wanted.as_of if wanted.as_of.tzinfo else wanted.as_of.replace(tzinfo=UTC)
-        bound = sa.literal(moment, sa.TIMESTAMP(timezone=True))
+        bound = sa.literal(moment.astimezone(UTC), sa.TIMESTAMP(timezone=True))
         select = select.where(sa.column(wanted.event_time) <= bound)
     dialect = PGDialect(paramstyle="named")  # type: ignore[no-untyped-call]
     compiled = select.compile(dialect=dialect, compile_kwargs={"literal_binds": True})
@@ -235,6 +244,8 @@ def _read_ahead(reader: Any) -> Generator["pa.RecordBatch", None, None]:
                 fetched.put(batch)
                 if stopped.is_set():
                     return
+        except OSError as error:
+            last = _broken_stream(error)
         except Exception as error:  # handed over and raised where the batches are used
             last = error
         fetched.put(last)
@@ -251,6 +262,16 @@ def _read_ahead(reader: Any) -> Generator["pa.RecordBatch", None, None]:
         while thread.is_alive():
             _drain(fetched)
             thread.join(0.05)
+
+
+def _broken_stream(error: OSError) -> Exception:
+    """In the middle of a result ADBC raises a plain OSError with the server's words and no SQLSTATE; add it."""
+    from adbc_driver_manager import AdbcStatusCode, OperationalError
+
+    said = str(error)
+    state = next((state for words, state in MID_RESULT.items() if words in said), None)
+    known: Exception = OperationalError(said, status_code=AdbcStatusCode.IO, sqlstate=state)
+    return known
 
 
 def _drain(fetched: "queue.Queue[Any]") -> None:

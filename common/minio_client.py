@@ -138,7 +138,7 @@ class ObjectStore:
         return self.head(key) is not None
 
     def list(self, prefix: str) -> Iterator[Object]:
-        """Every object whose key starts with `prefix`, in order of keys."""
+        """Every object whose key starts with `prefix`, in the order that the server has them."""
         page: dict[str, Any] = {"IsTruncated": True}
         token: dict[str, str] = {}
         while page["IsTruncated"]:
@@ -303,11 +303,13 @@ class ObjectStore:
 
     def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
         method = getattr(self.client, operation)
-        answer: dict[str, Any] = self._repeat(arguments.get("Key", ""), lambda: method(Bucket=self.bucket, **arguments))
+        answer: dict[str, Any] = self._repeat(arguments.get("Key"), lambda: method(Bucket=self.bucket, **arguments))
         return answer
 
-    def _repeat(self, key: str, function: Callable[[], T]) -> T:
-        with in_our_words(self.settings, key):
+    def _repeat(self, key: str | None, function: Callable[[], T]) -> T:
+        if key is not None:
+            self.uri(key)  # refuses what is no usable name before the server sees it
+        with in_our_words(self.settings, key or ""):
             return retry.object_store.call(function)
 
 

@@ -158,7 +158,7 @@ class Postgres:
         if retry.database.is_transient(error):
             return Unavailable(f"PostgreSQL at {server} does not answer: {said}.",
                                "Is it running? The embedded one: python -m embedded up")  # fmt: skip
-        if state.startswith("42"):
+        if state.startswith(("42", "0A")):
             return ConfigError(f"PostgreSQL at {server} does not understand the query: {said}.", "Mend uc1.query.")
         return StepFailed(f"PostgreSQL at {server} could not do it: {said}.")
 

@@ -137,9 +137,7 @@ def test_which_parquet_writer_made_the_file_does_not_count(tmp_path: Path) -> No
         {"id": range(5000), "s": [f"name {i % 7}" for i in range(5000)], "x": [i / 3 for i in range(5000)]}
     )
     pq.write_table(table, tmp_path / "a", compression="zstd", row_group_size=100)
-    pq.write_table(
-        table, tmp_path / "b", compression="none", use_dictionary=False, version="1.0", store_schema=False
-    )
+    pq.write_table(table, tmp_path / "b", compression="none", use_dictionary=False, version="1.0", store_schema=False)
     table.to_pandas().sample(frac=1, random_state=1).to_parquet(tmp_path / "c", index=False)
     assert sha256_of(tmp_path / "a") != sha256_of(tmp_path / "b")
     assert {digest_of_parquet(tmp_path / name) for name in "abc"} == {of(table)}

@@ -1,0 +1,184 @@
+"""Step 3: what does not hold is named with its customers, after the pages are out; a warning stops nothing."""
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from common.digest import digest_of_parquet, sha256_of
+from common.errors import ExitCode, InvalidData
+from common.settings import Settings
+from common.settings_uc1 import Uc1
+from common.tools import Tools
+from uc1_churn_prediction import uc1_03_data_validation_ge as validation
+from uc1_churn_prediction.expectations import suite_of
+from uc1_churn_prediction.results import Check, Column, RawCustomers, ValidCustomers
+from uc1_churn_prediction.validation import _raised
+
+pytestmark = pytest.mark.usefixtures("own_state")
+MADE = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
+UC1 = Uc1.model_validate({
+    "table": "people", "entity": "who", "label": "left", "positive_label": "yes", "event_time": "seen",
+    "numeric": ["age", "spend"], "categorical": ["plan"],
+    "expectations": {"min_rows": 50, "max_null_share": 0.05, "required": ["plan"], "ranges": {"age": [18, 99]},
+                     "sets": {"plan": ["basic", "pro"]}},
+})  # fmt: skip
+
+
+def people() -> pd.DataFrame:
+    """100 people about whom nothing is wrong."""
+    rows = range(100)
+    return pd.DataFrame({
+        "who": [1000 + row for row in rows], "age": [20 + row % 60 for row in rows],
+        "spend": [row / 7 for row in rows], "plan": ["basic" if row % 3 else "pro" for row in rows],
+        "seen": pd.Timestamp("2026-01-01", tz="UTC"), "left": ["yes" if row % 4 == 0 else "no" for row in rows],
+    })  # fmt: skip
+
+
+@pytest.fixture
+def tools(own_settings: Settings) -> Tools:
+    return Tools(own_settings.model_copy(update={"uc1": UC1}))
+
+
+def snapshot_of(frame: pd.DataFrame, tools: Tools, where: Path) -> RawCustomers:
+    """The frame as step 1 would have published it."""
+    path = where / "people.parquet"
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    pq.write_table(table, path, coerce_timestamps="us")
+    digest = digest_of_parquet(path)
+    stored = tools.minio.publish(f"raw/people/{digest}.parquet", path)
+    columns = tuple(Column(name=field.name, type=str(field.type)) for field in pq.read_schema(path))
+    return RawCustomers(
+        table="people", uri=stored.uri, digest=digest, sha256=sha256_of(path), rows=len(frame),
+        size_bytes=path.stat().st_size, columns=columns, entity="who", label="left", event_time="seen",
+    )  # fmt: skip
+
+
+def validate(frame: pd.DataFrame, tools: Tools, where: Path) -> ValidCustomers:
+    result = validation.run(tools, snapshot_of(frame, tools, where))
+    assert isinstance(result, ValidCustomers)
+    return result
+
+
+def refusal(frame: pd.DataFrame, tools: Tools, where: Path) -> InvalidData:
+    with pytest.raises(InvalidData) as raised:
+        validate(frame, tools, where)
+    assert raised.value.exit_code == ExitCode.BAD_DATA
+    return raised.value
+
+
+def test_a_sound_snapshot_passes_every_check_and_has_pages(tools: Tools, tmp_path: Path) -> None:
+    valid = validate(people(), tools, tmp_path)
+    assert [check for check in valid.checks if not check.success] == []
+    page = tools.minio.get_bytes(tools.minio.key(valid.data_docs)).decode()
+    assert "people" in page
+
+
+def broken(frame: pd.DataFrame, column: str, rows: dict[int, Any]) -> pd.DataFrame:
+    values = list(frame[column])
+    for row, value in rows.items():
+        values[row] = value
+    return frame.assign(**{column: values})
+
+
+def with_wrong_values() -> pd.DataFrame:
+    frame = broken(people(), "age", {3: 17, 7: 200})
+    frame = broken(frame, "plan", {5: "gold", 9: None})
+    frame = broken(frame, "left", {2: None})
+    return broken(frame, "seen", {4: None})
+
+
+BREAKS = {
+    "values": (with_wrong_values(), [
+        "column age is between 18 and 99 (2 rows: who 1003, 1007)",
+        "column plan is one of basic, pro (1 rows: who 1005)",
+        "column plan has no nulls (1 rows: who 1009)", "column left has no nulls (1 rows: who 1002)",
+        "column seen has no nulls (1 rows: who 1004)",
+    ]),
+    "identity": (broken(people(), "who", {1: 1000, 2: None}), [
+        "column who is unique (2 rows: who 1000, 1000)", "column who has no nulls (1 rows: who None)",
+    ]),
+    "one class": (people().assign(left="yes"), ["column left has both classes (found 1)"]),
+    "few rows of another class": (people().head(49).replace({"left": {"yes": "maybe"}}), [
+        "column left has the positive class 'yes'", "at least 50 rows (found 49)",
+    ]),
+    "columns": (people().drop(columns=["plan", "left"]), ["column plan exists", "column left exists"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BREAKS)
+def test_what_is_broken_is_named_with_its_customers(case: str, tools: Tools, tmp_path: Path) -> None:
+    frame, expected = BREAKS[case]
+    error = refusal(frame, tools, tmp_path)
+    counted, _, said = error.message.partition(" of people: ")
+    assert sorted(said.rstrip(".").split("; ")) == sorted(expected)
+    assert counted == f"{len(expected)} critical expectation{'s do' if len(expected) > 1 else ' does'} not hold"
+
+
+def test_the_pages_are_out_before_the_refusal_and_name_the_customer(tools: Tools, tmp_path: Path) -> None:
+    error = refusal(broken(people(), "plan", {3: "gold"}), tools, tmp_path)
+    uri = error.hint.removeprefix("Data Docs: ")
+    pages = [each.key for each in tools.minio.list(tools.minio.key(uri).removesuffix("index.html"))]
+    (page,) = [key for key in pages if "/validations/" in key]
+    assert "1003" in tools.minio.get_bytes(page).decode()
+
+
+def test_of_many_customers_twenty_are_kept_and_the_rest_counted(tools: Tools, tmp_path: Path) -> None:
+    from uc1_churn_prediction import validation as ge
+
+    raw = snapshot_of(people().assign(age=5), tools, tmp_path)
+    checks, _ = ge.validate(tmp_path / "people.parquet", raw, suite_of(UC1, raw, MADE), MADE)
+    (check,) = [check for check in checks if not check.success]
+    assert (check.unexpected, len(check.examples), check.examples[0]) == (100, 20, "1000")
+
+
+def test_a_warning_is_reported_and_stops_nothing(tools: Tools, tmp_path: Path) -> None:
+    valid = validate(broken(people(), "spend", dict.fromkeys(range(6))), tools, tmp_path)
+    (warning,) = [check for check in valid.checks if not check.success]
+    assert (warning.severity, warning.column, warning.name) == ("warning", "spend", "has at most 5% nulls")
+    assert (warning.unexpected, warning.examples[:2]) == (6, ("1000", "1001"))
+
+
+def test_rows_from_the_future_are_an_error_only_against_a_named_time(tools: Tools, tmp_path: Path) -> None:
+    frame = broken(people(), "seen", {8: pd.Timestamp("2200-01-01", tz="UTC")})
+    valid = validate(frame, tools, tmp_path)
+    assert [(check.column, check.severity) for check in valid.checks if not check.success] == [("seen", "warning")]
+    tools.settings = tools.settings.model_copy(update={"uc1": UC1.model_copy(update={"as_of": MADE})})
+    assert "column seen is not in the future (1 rows: who 1008)" in refusal(frame, tools, tmp_path).message
+
+
+def test_the_same_snapshot_has_the_same_pages_and_another_has_others(tools: Tools, tmp_path: Path) -> None:
+    first, again = (validate(people(), tools, tmp_path) for _ in range(2))
+    other = validate(people().head(90), tools, tmp_path)
+    assert first.data_docs == again.data_docs != other.data_docs
+    assert len({each.key.split("/")[1] for each in tools.minio.list("data-docs/")}) == 2
+
+
+def test_checks_come_in_the_order_of_the_suite(tools: Tools, tmp_path: Path) -> None:
+    valid = validate(people(), tools, tmp_path)
+    suite = suite_of(UC1, valid.raw, MADE)
+    assert [(check.name, check.column) for check in valid.checks] == [(each.name, each.column) for each in suite]
+    assert len({(each.kind, each.column, str(each.arguments)) for each in suite}) == len(suite), "each once"
+
+
+@pytest.mark.parametrize(
+    ("info", "said"),
+    [
+        ({"raised_exception": False, "exception_message": None}, ""),
+        ({"raised_exception": True, "exception_message": "no such metric"}, "no such metric"),
+        ({"MetricConfigurationID(x)": {"exception_message": "no column", "exception_traceback": "..."}}, "no column"),
+    ],
+)
+def test_an_expectation_that_raised_is_told_in_either_shape(info: dict[str, Any], said: str) -> None:
+    assert _raised(info) == said
+
+
+def test_a_check_says_whom_it_is_about() -> None:
+    check = Check(
+        name="is unique", column="id", severity="critical", success=False, unexpected=6, examples=tuple("abcdef")
+    )
+    assert validation._sentence(check, "id") == "column id is unique (6 rows: id a, b, c, d, e, ...)"
