@@ -12,18 +12,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from common.errors import Unavailable
-from embedded import addresses, locks, ports, units
+from embedded import addresses, locks, units
 from embedded.layout import Layout
-from embedded.secret_files import masked
-from embedded.services.service import NotReady, Service
+from embedded.runner import NeedFailedError, Runner
+from embedded.services.service import Service
 
 UP_SECONDS = 300
-FAILED_STARTS = 4  # in a row, each within seconds: it will not come up by waiting
-
-
-class NeedFailed(Exception):
-    """What a service stands on did not start; the reason is told there."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +37,7 @@ class Platform:
         self.layout = layout
         self.services = {service.name: service for service in services}
         self.tell = tell
+        self._runner = Runner(layout)
         self._given_up = threading.Event()
         self._has_port = {name: threading.Event() for name in self.services}
 
@@ -91,7 +86,7 @@ class Platform:
         except BaseException:
             self._given_up.set()
             raise
-        for error in sorted(failures, key=lambda error: isinstance(error, NeedFailed)):
+        for error in sorted(failures, key=lambda error: isinstance(error, NeedFailedError)):
             raise error
         return [future.result() for future in ready.values()]
 
@@ -99,9 +94,8 @@ class Platform:
         self._await_needs(service, ready)
         began = time.monotonic()
         with locks.held(self.layout.unit(service.name, "mutex"), UP_SECONDS):
-            launched_now, port = self._ensure_running(service)
-            if service.ports:
-                self._await_health(service, port)
+            launched_now, port = self._runner.ensure_running(service, self._has_port[service.name].set)
+            self._runner.await_health(service, port, lambda: self._is_doomed(service, ready))
             service.prepare(port)
             sections = service.sections(port)
             addresses.publish(self.layout, sections)
@@ -110,75 +104,17 @@ class Platform:
         self.tell(f"{started.name:<11} {started.address:<28} {how}")
         return started
 
+    def _is_doomed(self, service: Service, ready: dict[str, Future[Started]]) -> bool:
+        """Is it useless to wait for this service any longer?"""
+        failed = any(ready[need].done() and ready[need].exception() for need in service.needs)
+        return failed or self._given_up.is_set()
+
     def _await_needs(self, service: Service, ready: dict[str, Future[Started]]) -> None:
         for need in service.needs:
             while service.waits_itself and not self._has_port[need].wait(0.05) and not ready[need].done():
                 pass
             if (not service.waits_itself or ready[need].done()) and ready[need].exception():
-                raise NeedFailed(f"{service.name} needs {need}")
-
-    def _ensure_running(self, service: Service) -> tuple[bool, int]:
-        """Launch the service unless it runs as it should; one that runs with other settings is replaced."""
-        if not service.ports:
-            service.install()
-            return False, 0
-        record = units.running(self.layout, service.name)
-        if record and record.digest == service.program(record.port).digest() and not self._lost_port(service, record):
-            self._has_port[service.name].set()
-            return False, record.port
-        units.stop(self.layout, service.name)
-        return True, self._launch(service, service.ports)
-
-    def _launch(self, service: Service, wanted: ports.PortRange) -> int:
-        reservation = ports.reserve(self.layout, service.name, wanted)
-        self._has_port[service.name].set()
-        try:
-            service.install()
-            service.before_start()
-            units.launch(self.layout, service.program(reservation.port), reservation)
-        finally:
-            reservation.close()
-        return reservation.port
-
-    def _lost_port(self, service: Service, record: units.Record) -> bool:
-        """Is the service down while a stranger sits on its port? Then waiting is no use, another port is."""
-        assert service.ports
-        return record.pid is None and record.failures > 1 and not ports.is_free(record.port, service.ports.size)
-
-    def _await_health(self, service: Service, port: int) -> None:
-        deadline = time.monotonic() + service.patience_seconds
-        while not self._given_up.is_set():
-            record = units.running(self.layout, service.name)
-            missing = self._missing(service, port, record)
-            if not missing:
-                return
-            hopeless = not record or record.failures >= FAILED_STARTS
-            if hopeless or time.monotonic() > deadline:
-                failure = self._unhealthy(service, missing)
-                if hopeless:
-                    units.stop(self.layout, service.name)  # what was wrong may be mended: the next `up` starts afresh
-                raise failure
-            time.sleep(0.05)
-        raise NeedFailed("interrupted")
-
-    def _missing(self, service: Service, port: int, record: units.Record | None) -> str:
-        """Why the service is not healthy; empty when it is."""
-        if not record or not record.pid:
-            return "its process ended"
-        if not units.listens(record.pid, port):
-            return f"it does not listen on port {port}"
-        try:
-            service.check(port)
-        except NotReady as reason:
-            return str(reason)
-        return ""
-
-    def _unhealthy(self, service: Service, missing: str) -> Unavailable:
-        log = masked(self.layout, units.last_lines(self.layout, service.name))
-        return Unavailable(
-            f"The embedded {service.name} did not become healthy: {masked(self.layout, missing)}.",
-            f"Its log {self.layout.log(service.name)} ends with:\n{log}",
-        )
+                raise NeedFailedError(f"{service.name} needs {need}")
 
     def _layers(self) -> list[list[str]]:
         """Names that can be stopped together; each layer only after the one before it."""

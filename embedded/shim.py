@@ -126,7 +126,12 @@ class Shim:
 
     def _is_homeless(self) -> bool:
         """Was the state directory deleted under us? Then nobody can find us any more: stop."""
-        return os.fstat(self.spec["lock"]).st_nlink == 0
+        ours = os.fstat(self.spec["lock"])
+        try:
+            named = Path(self.spec["lock_path"]).stat()
+        except FileNotFoundError:
+            return ours.st_nlink == 0
+        return ours.st_nlink == 0 and named.st_ino != ours.st_ino
 
     def _note(self, pid: int | None) -> None:
         record = {

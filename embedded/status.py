@@ -10,7 +10,7 @@ from typing import Any
 from embedded import ports, units
 from embedded.layout import Layout
 from embedded.platform import shown_address
-from embedded.services.service import NotReady, Service
+from embedded.services.service import NotReadyError, Service
 
 STYLES = {"healthy": "green", "files": "green", "stopped": "dim", "not embedded": "dim"}
 
@@ -77,7 +77,7 @@ def _reason(service: Service, record: units.Record) -> str:
         return f"its process ended {record.failures} times in a row"
     try:
         service.check(record.port)
-    except NotReady as reason:
+    except NotReadyError as reason:
         return str(reason)
     return ""
 

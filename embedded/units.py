@@ -117,8 +117,9 @@ def _spawn(layout: Layout, program: Program, port: int, record: Path, inherited:
     clean = layout.clean_environment()
     environment = {**program.passed_on, **clean, **program.environment, leftovers.MARK: mark}
     specification = {
-        **asdict(program), "environment": environment, "record": str(record), "log": str(layout.log(program.name)),
-        "lock": inherited[0], "log_bytes": LOG_BYTES, "digest": program.digest(), "port": port,
+        **asdict(program), "environment": environment, "digest": program.digest(), "port": port,
+        "record": str(record), "lock": inherited[0], "lock_path": str(record.with_suffix(".lock")),
+        "log": str(layout.log(program.name)), "log_bytes": LOG_BYTES,
     }  # fmt: skip
     with layout.log(program.name).open("ab") as log:
         shim = subprocess.Popen(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from common.errors import ConfigError
 from common.process import run_command
 from embedded.addresses import Sections
 from embedded.layout import Layout
@@ -62,5 +63,8 @@ class Git:
         shutil.rmtree(aside, ignore_errors=True)
         environment = {**self.layout.clean_environment(), "GIT_CONFIG_NOSYSTEM": "1"}
         command = ["git", "init", "--quiet", "--bare", "--template=", "--initial-branch=main", "--", str(aside)]
-        run_command(command, deadline_seconds=20, env=environment)
+        try:
+            run_command(command, deadline_seconds=20, env=environment)
+        except FileNotFoundError:
+            raise ConfigError("git is not installed, or not in PATH.", "Install git.") from None
         aside.rename(path)

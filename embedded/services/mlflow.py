@@ -14,7 +14,7 @@ from embedded.layout import Layout
 from embedded.ports import PortRange
 from embedded.secret_files import secret
 from embedded.services import minio, postgres, probes
-from embedded.services.service import NotReady
+from embedded.services.service import NotReadyError
 from embedded.units import Program, python
 
 
@@ -59,7 +59,7 @@ class Mlflow:
         answer = probes.get(port, "/api/2.0/mlflow/experiments/get?experiment_id=0", seconds=10)
         place = json.loads(answer)["experiment"]["artifact_location"]
         if not place.startswith("mlflow-artifacts:"):
-            raise NotReady(f"artifacts of the default experiment go to {place}, not through the server")
+            raise NotReadyError(f"artifacts of the default experiment go to {place}, not through the server")
 
     def prepare(self, port: int) -> None:
         """Nothing: the server makes its tables before it listens."""

@@ -7,24 +7,20 @@ another major version is refused, and a stale postmaster.pid is removed only whe
 from __future__ import annotations
 
 import contextlib
-import os
-import pwd
-import shutil
 import signal
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-from common.errors import ConfigError, Unavailable
+from common.errors import ConfigError
 from common.publish import write_atomically
 from embedded.addresses import Sections
 from embedded.layout import Layout
 from embedded.ports import PortRange
 from embedded.secret_files import secret, secret_path
+from embedded.services.postgres_cluster import create_cluster
 from embedded.services.postgres_place import Place, major_version, place
-from embedded.services.service import NotReady
+from embedded.services.service import NotReadyError
 from embedded.units import Program
 
 USER = "mlops"
@@ -60,7 +56,7 @@ class Postgres:
         """Create the data directory, whole or not at all."""
         version_file = self.place.data / "PG_VERSION"
         if not version_file.exists():
-            self._init_database()
+            create_cluster(self.layout, self.place, USER, secret(self.layout, "postgres"))
         found, wanted = version_file.read_text().strip(), major_version(self.place.programs)
         if found != wanted:
             raise ConfigError(
@@ -122,46 +118,9 @@ class Postgres:
                 sslmode="disable", gssencmode="disable", connect_timeout=5,
             )  # fmt: skip
         except psycopg2.OperationalError as error:
-            raise NotReady(str(error).strip().replace("\n", " ")) from None
+            raise NotReadyError(str(error).strip().replace("\n", " ")) from None
         with contextlib.closing(session):
             yield session
-
-    def _init_database(self) -> None:
-        """initdb into a directory beside the final one, which then takes its name."""
-        _refuse_nameless_user()
-        data = self.place.data
-        aside = data.with_name("postgres.new")
-        password_file = data.with_name("postgres.new.password")
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(mode=0o700)
-        password_file.unlink(missing_ok=True)
-        try:
-            password_file.touch(0o600)
-            password_file.write_text(secret(self.layout, "postgres"))
-            self._give_to_account(aside, password_file)
-            self._run_initdb(aside, password_file)
-        finally:
-            password_file.unlink(missing_ok=True)
-        aside.rename(data)
-
-    def _give_to_account(self, *paths: Path) -> None:
-        if self.place.uid is not None and self.place.gid is not None:
-            for path in paths:
-                os.chown(path, self.place.uid, self.place.gid)
-
-    def _run_initdb(self, directory: Path, password_file: Path) -> None:
-        command = [
-            str(self.place.programs / "initdb"), "-D", str(directory), "-U", USER, "--auth=scram-sha-256",
-            f"--pwfile={password_file}", "--encoding=UTF8", "--no-locale", "--no-instructions",
-        ]  # fmt: skip
-        groups: Any = None if self.place.uid is None else []
-        done = subprocess.run(
-            command, env=self.layout.clean_environment(), cwd="/", capture_output=True, text=True, timeout=120,
-            user=self.place.uid, group=self.place.gid, extra_groups=groups, umask=0o077, start_new_session=True,
-        )  # fmt: skip
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise Unavailable(f"PostgreSQL's data directory {directory} could not be made: {last}")
 
 
 def _create_database(session: Any, database: str) -> None:
@@ -169,13 +128,3 @@ def _create_database(session: Any, database: str) -> None:
         cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,))
         if cursor.fetchone() is None:
             cursor.execute(f'CREATE DATABASE "{database}"')
-
-
-def _refuse_nameless_user() -> None:
-    try:
-        pwd.getpwuid(os.geteuid())
-    except KeyError:
-        raise ConfigError(
-            f"The user id {os.geteuid()} has no name on this machine, and PostgreSQL's initdb needs one.",
-            "Add the id to /etc/passwd, run as another user, or use your own server: postgres.embedded: false",
-        ) from None

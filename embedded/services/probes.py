@@ -10,16 +10,16 @@ import hmac
 import http.client
 from datetime import UTC, datetime
 
-from embedded.services.service import NotReady
+from embedded.services.service import NotReadyError
 
 
 def get(port: int, path: str, headers: dict[str, str] | None = None, seconds: float = 5) -> bytes:
-    """The body of a 200 answer. Raises NotReady for anything else."""
+    """The body of a 200 answer. Raises NotReadyError for anything else."""
     return _request("GET", port, path, b"", headers or {}, seconds, {200})
 
 
 def s3_put(port: int, path: str, body: bytes, keys: tuple[str, str], region: str = "us-east-1") -> None:
-    """PUT an object (or, without a second path segment, create a bucket). Raises NotReady."""
+    """PUT an object (or, without a second path segment, create a bucket). Raises NotReadyError."""
     headers = _signed("PUT", f"127.0.0.1:{port}", path, body, keys, region)
     _request("PUT", port, path, body, headers, 10, {200, 409})  # 409: the bucket is there and ours
 
@@ -33,11 +33,11 @@ def _request(
         answer = connection.getresponse()
         content = answer.read()
     except (OSError, http.client.HTTPException) as error:
-        raise NotReady(f"{verb} {path} on port {port}: {type(error).__name__} {error}") from None
+        raise NotReadyError(f"{verb} {path} on port {port}: {type(error).__name__} {error}") from None
     finally:
         connection.close()
     if answer.status not in good:
-        raise NotReady(f"{verb} {path} on port {port} answered {answer.status}: {content[:300]!r}")
+        raise NotReadyError(f"{verb} {path} on port {port} answered {answer.status}: {content[:300]!r}")
     return content
 
 

@@ -9,7 +9,7 @@ from embedded.ports import PortRange
 from embedded.units import Program
 
 
-class NotReady(Exception):
+class NotReadyError(Exception):
     """The service does not do its work yet; the message says what was missing."""
 
 
@@ -33,7 +33,7 @@ class Service(Protocol):
         """Look at what an earlier life left, just before the program starts."""
 
     def check(self, port: int) -> None:
-        """Raises NotReady until the service does real work."""
+        """Raises NotReadyError until the service does real work."""
 
     def prepare(self, port: int) -> None:
         """Fill it with what clients expect to find. Done at every `up`, so it must be quick when done before."""

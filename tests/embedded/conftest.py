@@ -18,7 +18,7 @@ import pytest
 from embedded import units
 from embedded.layout import Layout
 from embedded.services import probes
-from embedded.services.service import NotReady
+from embedded.services.service import NotReadyError
 from tests.conftest import EmbeddedPlatform
 
 PAIR = ("--only", "postgres,minio")  # what starts in a second
@@ -63,7 +63,7 @@ class Clone(EmbeddedPlatform):
         return found
 
     def put(self, path: str, body: bytes, secret_key: str | None = None) -> None:
-        """Store an object. Raises NotReady when the store refuses."""
+        """Store an object. Raises NotReadyError when the store refuses."""
         keys = self.addresses()["minio"]
         known = secret_key or Path(keys["secret_key_file"]).read_text()
         port = int(keys["endpoint"].rsplit(":", 1)[1])
@@ -92,7 +92,7 @@ def until(holds: Callable[[], bool], seconds: float = 30) -> bool:
         try:
             if holds():
                 return True
-        except (psycopg2.Error, NotReady, AssertionError, OSError):
+        except (psycopg2.Error, NotReadyError, AssertionError, OSError):
             pass
         time.sleep(0.05)
     return False

@@ -43,9 +43,7 @@ def test_prune_cuts_a_large_log_to_its_end_and_drops_the_rotated_one(layout: Lay
     assert not Path(f"{log}.1").exists()
 
 
-def test_prune_drops_the_oldest_cache_entries_beyond_the_bound(
-    layout: Layout, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_prune_drops_the_oldest_cache_entries_beyond_the_bound(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cleanup, "KEPT_CACHE_BYTES", 250)
     cache = layout.state / "cache"
     cache.mkdir()

@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from embedded.services.service import NotReady
+from embedded.services.service import NotReadyError
 from tests.conftest import EmbeddedPlatform
 from tests.embedded.conftest import Clone
 from tests.embedded.test_lifecycle import processes_of
@@ -44,7 +44,7 @@ def test_wrong_database_password_is_refused(whole: Clone) -> None:
 
 
 def test_wrong_secret_key_is_refused(whole: Clone) -> None:
-    with pytest.raises(NotReady, match="403"):
+    with pytest.raises(NotReadyError, match="403"):
         whole.put("/mlops/intruder", b"x", secret_key="wrong")
 
 
