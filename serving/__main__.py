@@ -46,9 +46,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m serving", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model_name", required=True, help="the model's name in URLs")
-    parser.add_argument(
-        "--model_dir", required=True, type=Path, help="directory with model.onnx and schema.json"
-    )
+    parser.add_argument("--model_dir", required=True, type=Path, help="directory with model.onnx and schema.json")
     parser.add_argument("--model_digest", default="", help="sha256 that model.onnx must have")
     parser.add_argument("--http_port", type=int, default=8080, help="TCP port")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 in a container")
@@ -58,22 +56,20 @@ def _arguments() -> argparse.Namespace:
 
 def _serve(args: argparse.Namespace, model: "Artefact") -> int:
     warnings.filterwarnings("ignore", message=".*ORJSONResponse is deprecated.*")
-    from serving import metrics
+    from serving.metrics import Metrics
     from serving.middleware import Served
     from serving.model import OnnxModel
     from serving.server import Server, listen, silence
 
     silence()
     revision = os.environ.get("K_REVISION") or os.environ.get("REVISION") or args.model_name
-    counters = metrics.create(args.model_name, revision)
+    counters = Metrics(args.model_name, revision)
     prediction_log = _prediction_log(model, revision, counters)
     identity = [(b"x-model-digest", model.digest.encode()), (b"x-model-revision", revision.encode("latin-1"))]
     try:
         sockets = [listen(args.host, args.http_port)]
     except OSError as error:
-        print(
-            f"Port {args.http_port} on {args.host} cannot be listened on: {error.strerror}.", file=sys.stderr
-        )
+        print(f"Port {args.http_port} on {args.host} cannot be listened on: {error.strerror}.", file=sys.stderr)
         return EX_UNAVAILABLE
     if args.front_fd is not None:
         sockets.append(socket.socket(fileno=args.front_fd))

@@ -68,9 +68,7 @@ def _schema(path: Path) -> Schema:
         said = json.loads(path.read_text())
         schema = Schema(tuple(said["numeric"]), tuple(said["categorical"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BrokenArtefact(
-            f"{path} does not list the model's columns ({type(error).__name__}: {error})."
-        ) from error
+        raise BrokenArtefact(f"{path} does not list the model's columns ({type(error).__name__}: {error}).") from error
     if not schema.columns or len(set(schema.columns)) < len(schema.columns):
         raise BrokenArtefact(f"{path} lists no columns, or one twice.")
     return schema
@@ -86,9 +84,7 @@ def _session(content: bytes, path: Path) -> "InferenceSession":
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own exception types share no base
-        raise BrokenArtefact(
-            f"{path} is not a model that onnxruntime can load ({_first_line(error)})."
-        ) from error
+        raise BrokenArtefact(f"{path} is not a model that onnxruntime can load ({_first_line(error)}).") from error
 
 
 def check_inputs(artefact: Artefact) -> None:

@@ -60,10 +60,7 @@ class OnnxModel(Model):  # type: ignore[misc]
     def get_input_types(self) -> list[dict[str, Any]]:
         """One tensor per column."""
         schema = self.artefact.schema
-        return [
-            {"name": name, "datatype": _TYPES[name in schema.numeric], "shape": [-1, 1]}
-            for name in schema.columns
-        ]
+        return [{"name": name, "datatype": _TYPES[name in schema.numeric], "shape": [-1, 1]} for name in schema.columns]
 
     def get_output_types(self) -> list[dict[str, Any]]:
         """The probability of the positive class."""

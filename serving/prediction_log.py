@@ -119,9 +119,7 @@ class PredictionLog:
         except Exception as error:  # the thread must live on: the next object may succeed
             lost = sum(record.rows for record in records)
             self._dropped(lost)
-            log.warning(
-                "predictions could not be logged", rows=lost, error=f"{type(error).__name__}: {error}"
-            )
+            log.warning("predictions could not be logged", rows=lost, error=f"{type(error).__name__}: {error}")
 
     def _parquet(self, records: list[Record]) -> bytes:
         import pyarrow.parquet as pq
@@ -148,9 +146,7 @@ def table(records: list[Record], schema: Schema, revision: str, digest: str) -> 
         return pa.array(np.repeat(np.array(values, dtype=object), counts), kind)
 
     arrays = {
-        "event_time": each([record.time_ns // 1000 for record in records], pa.int64()).cast(
-            pa.timestamp("us", "UTC")
-        ),
+        "event_time": each([record.time_ns // 1000 for record in records], pa.int64()).cast(pa.timestamp("us", "UTC")),
         "request_id": each([record.request_id for record in records], pa.string()),
         "revision": each([revision] * len(records), pa.string()),
         "digest": each([digest] * len(records), pa.string()),

@@ -100,9 +100,7 @@ class Server(kserve.ModelServer):  # type: ignore[misc]
     """KServe's ModelServer with one worker, without gRPC, listening where it is told."""
 
     def __init__(self, served: Served, sockets: list[socket.socket]) -> None:
-        super().__init__(
-            workers=1, enable_grpc=False, enable_latency_logging=False, grace_period=GRACE_SECONDS
-        )
+        super().__init__(workers=1, enable_grpc=False, enable_latency_logging=False, grace_period=GRACE_SECONDS)
         self.dataplane = StrictDataPlane(model_registry=self.registered_models)
         self._served, self._sockets = served, sockets
 
