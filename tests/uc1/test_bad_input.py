@@ -98,3 +98,21 @@ def test_a_service_that_is_down_is_named_and_exits_69(broken: Universe, service:
     assert code == 69
     assert service in said
     assert "python -m embedded up" in said
+
+
+@pytest.mark.parametrize(
+    ("step", "env"),
+    [
+        ("01", {"MLOPS_POSTGRES__EMBEDDED": "false", "MLOPS_POSTGRES__HOST": "127.0.0.1"}),
+        ("01", {"MLOPS_MINIO__EMBEDDED": "false", "MLOPS_MINIO__SECRET_KEY": "CANARY-secret"}),
+    ],
+)
+def test_a_service_that_dies_behind_an_open_port_is_unavailable_in_the_clients_own_words(
+    broken: Universe, step: str, env: dict[str, str]
+) -> None:
+    port = str(closed_port())
+    address = {"MLOPS_POSTGRES__PORT": port, "MLOPS_MINIO__ENDPOINT": f"127.0.0.1:{port}"}
+    code, said = refusal(broken, "--until", step, **env, **address)
+    assert code == 69
+    assert f"127.0.0.1:{port}" in said
+    assert "CANARY" not in said
