@@ -47,7 +47,7 @@ class ServedService:
         metadata = document["metadata"]
         self._platform = platform
         self._target = Target(INFERENCE_SERVICE, metadata["namespace"], metadata["name"], "status")
-        self._note = f"served/{metadata['uid']}"
+        self._note = f"served/{metadata['namespace']}/{metadata['name']}"
         noted = platform.objects.store.noted(self._note) or {}
         self._good: Revision | None = Revision.from_json(noted["revision"]) if noted.get("revision") else None
         self._front: socket.socket = open_front(noted.get("port", 0))
@@ -85,8 +85,9 @@ class ServedService:
         self._front.close()
 
     def forget(self) -> None:
-        """The object is gone: its port may be given to another."""
-        self._platform.objects.store.note(self._note, None)
+        """The object is gone. Its port is kept for a next one of its name, which then has the same URL."""
+        self._good = None
+        self._remember()
 
     async def _something_happens(self) -> None:
         """Return when woken, when the server ends, or when a failed revision is due again."""

@@ -150,6 +150,16 @@ def test_a_deleted_service_stops_its_server_and_keeps_the_downloaded_model(
     assert (kube_api.state / "embedded" / "kserve" / "models" / trees.digest / "model.onnx").exists()
 
 
+def test_a_service_that_is_made_anew_has_its_old_url_and_nothing_else_of_it(
+    kube: Kubernetes, stored: Stored, champion: str, trees: TrainedArtefact
+) -> None:
+    kube.delete("InferenceService", "churn", "models")
+    declare(kube, stored.minio, "churn", stored.publish(trees).replace(trees.digest, "1" * 64))
+    assert "url" not in settle(kube, "churn", "BlockedByFailedLoad"), "the old model is not served for a new object"
+    declare(kube, stored.minio, "churn", stored.publish(trees))
+    assert settle(kube, "churn")["url"] == champion
+
+
 def test_a_service_waits_for_its_runtime_and_says_so(kube: Kubernetes, stored: Stored, trees: TrainedArtefact) -> None:
     uri = stored.publish(trees)
     declare(kube, stored.minio, "churn", uri)
