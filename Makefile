@@ -26,7 +26,7 @@ test-deep: .venv/.for-developing
 check: .venv/.for-developing
 	@$(BIN)/ruff check $(PATHS)
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 bench: .venv/.for-developing
 	@$(BIN)/python benchmarks/ingest.py
