@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,24 @@ class DataRepository:
     def _md5_at_head(self, name: str) -> str:
         with self._clone() as clone:
             return _pointer(clone, name)
+
+    def ping(self) -> str:
+        """What versions are at work. Raises Unavailable, AccessRefused or ConfigError about the repository."""
+        from importlib.metadata import version
+
+        with in_our_words("The data repository", self.url, "dvc.git_url"):
+            retry.git.call(self._reach)
+        return f"DVC {version('dvc')}, {git(self.path, '--version').strip()}"
+
+    def _reach(self) -> None:
+        with self._clone():
+            pass
+
+    def probe_write(self) -> None:
+        """Prove that the remote would take a push from us, without one."""
+        with in_our_words("The data repository", self.url, "dvc.git_url"), self._clone() as clone:
+            git(clone, "commit", "--quiet", "--allow-empty", "--message", "probe", env=_author(datetime.now(UTC)))
+            git(clone, "push", "--quiet", "--dry-run", "origin", f"HEAD:refs/heads/{self.branch}")
 
     def commit(self, file: Path, name: str, *, message: str, trailers: Mapping[str, str], date: datetime) -> Commit:
         """Make `file` the newest version of `name`: one commit if its bytes are new, none if they are not.
@@ -157,9 +175,7 @@ class DataRepository:
         git(clone, "add", "--all")
         if not git(clone, "status", "--porcelain"):
             return False
-        facts = {**AUTHOR, "DATE": date.strftime("%Y-%m-%dT%H:%M:%SZ")}
-        env = {f"GIT_{role}_{fact}": value for role in ("AUTHOR", "COMMITTER") for fact, value in facts.items()}
-        git(clone, "commit", "--quiet", "--message", message, env=env)
+        git(clone, "commit", "--quiet", "--message", message, env=_author(date))
         git(clone, "push", "--quiet", "origin", f"HEAD:refs/heads/{self.branch}")
         return True
 
@@ -193,6 +209,11 @@ def _pointer(clone: Path, name: str) -> str:
 def _md5(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _author(date: datetime) -> dict[str, str]:
+    facts = {**AUTHOR, "DATE": date.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+    return {f"GIT_{role}_{fact}": value for role in ("AUTHOR", "COMMITTER") for fact, value in facts.items()}
 
 
 def _message(subject: str, trailers: Mapping[str, str]) -> str:

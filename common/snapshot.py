@@ -15,6 +15,7 @@ from common.extract import run as extract
 from common.minio_client import ObjectStore
 from common.paths import state_dir
 from common.postgres import Postgres
+from common.publish import sweep_temporaries
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ def _cached(uri: str) -> Path:
 
 
 def _swept(cache: Path) -> Path:
-    # A killed extract leaves its directory; nobody else extracts while we hold the run's lock.
+    # What killed extracts and downloads left; nobody else is at it while we hold the run's lock.
+    sweep_temporaries(cache)
     for left in cache.glob(".tmp-*"):
         shutil.rmtree(left, ignore_errors=True)
     return cache

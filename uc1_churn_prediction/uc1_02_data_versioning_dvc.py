@@ -28,16 +28,14 @@ def run(tools: "Tools", raw: RawCustomers) -> DataVersion:
 
     store, path = tools.minio, tools.settings.uc1.raw_data_path
     file = snapshot.fetch(store, raw.uri, raw.sha256)
-    trailers = {"Data-Digest": raw.digest, "Rows": str(raw.rows), "Idempotency-Key": raw.digest}
+    trailers = {"Data-Digest": raw.digest, "Rows": str(raw.rows), "Idempotency-Key": tools.context.key}
     # Dated by the object, not by the clock: a repeated run makes the very same commit.
     date = store.stat(store.key(raw.uri)).modified
     done = tools.dvc.commit(file, path, message=_subject(raw, path), trailers=trailers, date=date)
     if done.created:
         tools.context.effect("commit", done.commit, path=path, md5=done.md5)
     repository = without_credentials(tools.settings.dvc.git_url)
-    return DataVersion(
-        raw=raw, path=path, md5=done.md5, commit=done.commit, remote=done.remote, repository=repository
-    )
+    return DataVersion(raw=raw, path=path, md5=done.md5, commit=done.commit, remote=done.remote, repository=repository)
 
 
 def without_credentials(url: str) -> str:

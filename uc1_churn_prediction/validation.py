@@ -5,6 +5,7 @@ order of its own, fails a run on any severity, and says in two shapes that it co
 the answers here are in the suite's order, one Check each, and severity is left to the caller.
 """
 
+import logging
 import os
 import shutil
 import tempfile
@@ -34,9 +35,12 @@ def validate(
     `made`, the time of the snapshot, stands in the pages in place of the clock's.
     """
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
     frame = _frame(path, raw, suite)
     pages = state_dir() / "cache" / "data_docs" / _pages_name(raw, suite)
     pages.parent.mkdir(parents=True, exist_ok=True)
+    for left in pages.parent.glob(".tmp-*"):  # of a killed run
+        shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=pages.parent, prefix=".tmp-") as work:
         results = _evaluate(frame, raw, suite, Path(work), made)
         shutil.rmtree(pages, ignore_errors=True)

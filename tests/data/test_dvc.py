@@ -211,6 +211,16 @@ def test_a_repository_that_is_not_there_is_a_matter_of_configuration(
         repository.state(NAME)
 
 
+def test_ping_and_the_write_probe_change_nothing(repository: DataRepository, origin: Path, tmp_path: Path) -> None:
+    assert repository.ping().startswith("DVC 3.")
+    repository.probe_write()
+    assert history(origin) == []
+    (origin / "HEAD").unlink()
+    for look in (repository.ping, repository.probe_write):
+        with pytest.raises(ConfigError, match="no git repository at"):
+            look()
+
+
 def test_a_store_that_refuses_leaves_no_commit(repository: DataRepository, origin: Path, file: Path) -> None:
     wrong = repository.store.settings.model_copy(update={"secret_key": SecretStr("wrong")})
     settings = repository.settings.model_copy(update={"minio": wrong})

@@ -98,5 +98,6 @@ def test_what_a_killed_extract_left_is_swept(
     left = own_state / "cache" / "snapshots" / ".tmp-killed"
     left.mkdir(parents=True)
     (left / "snapshot.parquet").write_bytes(b"half")
-    take(postgres, store, filled)
-    assert not left.exists()
+    left.with_name(".tmp-download").write_bytes(b"half")
+    taken = take(postgres, store, filled)
+    assert list(left.parent.iterdir()) == [taken.path]
