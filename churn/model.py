@@ -31,7 +31,7 @@ TRUSTED_TYPES = ("numpy.dtype", "sklearn.ensemble._hist_gradient_boosting.predic
 def fit(
     algorithm: str, features: pd.DataFrame, labels: IntArray, columns: FeatureColumns, *, seed: int
 ) -> Any:  # a scikit-learn Pipeline
-    """Train `algorithm` on `features` (from churn.features.as_features). Deterministic: one thread adds in one order."""
+    """Train `algorithm` on `features` of churn.features.as_features. One thread: sums are added in one order."""
     from sklearn.pipeline import Pipeline
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 

@@ -56,16 +56,17 @@ class FeatureStoreClient:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
-    def publish(self, table: FeatureTable) -> bool:
+    def publish(self, table: FeatureTable, *, anew: bool = False) -> bool:
         """Apply the definitions, and write the newest features of each entity to the online store.
 
-        Does nothing more, and returns False, where the online store already holds this digest. A write that was
-        killed leaves no mark, so that the next call writes again.
+        Writes nothing, and returns False, where the online store already holds this digest (unless `anew`). A
+        write that was killed leaves no mark, so that the next call writes again.
         """
+        held = self.held_online(table.view)  # before the definitions are applied, which makes a missing table
         self._make_place()
         with guarded(self.settings, f"apply the definitions of {table.view}"):
             self._store.apply(self._defined(table))
-        if self.held_online(table.view) == table.digest:
+        if held == table.digest and not anew:
             return False
         self._write_online(table)
         return True

@@ -32,27 +32,30 @@ SAMPLE = 50
 def run(tools: Tools, valid: ValidCustomers) -> CustomerFeatures:
     raw = valid.raw
     table = publish_features(tools.minio, tools.settings, raw.uri, Roles(raw.entity, raw.label, raw.event_time))
-    if tools.feast.publish(table):
-        tools.context.effect("feature_view", table.view, digest=table.digest, uri=table.uri)
-    online_rows = check_online(tools, table)
-    return customer_features(raw, table, online_rows)
-
-
-def check_online(tools: Tools, table: FeatureTable) -> int:
-    """Read a sample back from the online store and compare it with the newest offline features.
-
-    Returns the number of entities that are online. Raises StepFailed naming an entity that differs.
-    """
+    written = tools.feast.publish(table)
     newest = newest_features(tools, table)
+    if not written and differing(tools, table, newest):
+        written = tools.feast.publish(table, anew=True)
+    if written:
+        tools.context.effect("feature_view", table.view, digest=table.digest, uri=table.uri)
+        refuse_differing(tools, table, newest)
+    return customer_features(raw, table, online_rows=len(newest))
+
+
+def differing(tools: Tools, table: FeatureTable, newest: "pd.DataFrame") -> list[str]:
+    """Read a sample back from the online store; returns the features whose values are not the newest ones."""
     sample = newest.iloc[:: max(1, len(newest) // SAMPLE)].reset_index(drop=True)
     online = tools.feast.online(table, sample[table.entity].tolist())
-    wrong = [name for name in table.features if not _same(sample[name], online[name], name in table.numeric)]
-    if wrong:
+    return [name for name in table.features if not _same(sample[name], online[name], name in table.numeric)]
+
+
+def refuse_differing(tools: Tools, table: FeatureTable, newest: "pd.DataFrame") -> None:
+    """Raise StepFailed where the online store does not answer what was written to it."""
+    if wrong := differing(tools, table, newest):
         raise StepFailed(
             f"The online store answers other values than were written, in {', '.join(wrong)} of {table.view}.",
-            "Does another program write to it? Run the step with --force to write it anew.",
+            "Look for another program that writes to it, then run the step again.",
         )
-    return len(newest)
 
 
 def newest_features(tools: Tools, table: FeatureTable) -> "pd.DataFrame":

@@ -8,6 +8,7 @@ Raises   GateRefused (3) where no model passed; InvalidData (65) where the rows 
 Run it alone:  python uc1_churn_prediction/uc1_05_model_training_kubeflow.py
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from common.cli import main
@@ -31,7 +32,7 @@ DEADLINE_SECONDS = 1800
 def run(tools: Tools, features: CustomerFeatures) -> TrainedModels:
     pipeline_uri, package = publish_pipeline(tools)
     versions = registered(tools)
-    if len(versions) < len(tools.settings.uc1.algorithms):
+    if len(versions) < len(tools.settings.uc1.algorithms) or lost_files(tools, versions):
         run_pipeline(tools, package, features)
         versions = registered(tools)
     champion = tools.mlflow.settle(tools.settings.uc1.model_name)
@@ -52,6 +53,11 @@ def registered(tools: Tools) -> list[Version]:
     by_key = {version.key: version for version in tools.mlflow.versions(tools.settings.uc1.model_name)}
     wanted = (f"{tools.context.key}:{algorithm}" for algorithm in tools.settings.uc1.algorithms)
     return [by_key[key] for key in wanted if key in by_key]
+
+
+def lost_files(tools: Tools, versions: Sequence[Version]) -> list[str]:
+    """Digests of models whose file is gone from object storage. Training again makes the same bytes again."""
+    return [each.digest for each in versions if not tools.minio.exists(tools.minio.key(f"{each.uri}/model.onnx"))]
 
 
 def run_pipeline(tools: Tools, package: bytes, features: CustomerFeatures) -> None:
@@ -111,11 +117,14 @@ def observe(tools: Tools) -> dict[str, Any]:
     """What is missing of what was registered: versions, served files, a champion. Says nothing of who is champion."""
     versions = tools.mlflow.versions(tools.settings.uc1.model_name)
     alive = [version for version in versions if version.state in ("champion", "proposed")]
-    gone = [v.digest for v in alive if not tools.minio.exists(tools.minio.key(f"{v.uri}/model.onnx"))]
     keys = {version.key for version in versions}
     due = {f"{v.key.split(':')[0]}:{each}" for v in versions for each in v.tags["mlops.algorithms"].split(",")}
-    champions = any(version.state == "champion" for version in versions)
-    return {"versions": bool(versions), "missing": sorted(due - keys), "gone": sorted(gone), "champion": champions}
+    return {
+        "versions": bool(versions),
+        "missing": sorted(due - keys),
+        "lost": sorted(lost_files(tools, alive)),
+        "champion": any(version.state == "champion" for version in versions),
+    }
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from churn import evaluation, model, plots
 from churn.features import FeatureColumns
 from churn.gates import ModelRules, Verdict, judge_model
 from common.minio_client import ObjectStore
+from common.minio_errors import NoSuchObject
 from common.settings import Settings
 from uc1_churn_prediction.training.component import (
     HOLDOUT,
@@ -55,14 +56,17 @@ def judge(
 
 
 def champion_metrics(store: ObjectStore, uri: str, held: "pd.DataFrame") -> Champion:
-    """The champion's metrics on this hold-out; none, with a note, where it needs columns that are not there."""
+    """The champion's metrics on this hold-out; none, with a note that says why, where it cannot be asked."""
     if not uri:
         return None, ()
-    schema = store.get_json(store.key(f"{uri}/schema.json"))
+    try:
+        schema = store.get_json(store.key(f"{uri}/schema.json"))
+        scorer = model.session(store.get_bytes(store.key(f"{uri}/model.onnx")))
+    except NoSuchObject:  # then it cannot be served either, and to refuse every successor would not help
+        return None, ("not compared with the champion, whose file is gone",)
     needed = [*schema["numeric"], *schema["categorical"]]
     missing = [name for name in needed if name not in held.columns]
     if missing:
         return None, (f"not compared with the champion, which needs {', '.join(missing)}",)
-    scorer = model.session(store.get_bytes(store.key(f"{uri}/model.onnx")))
     answers = model.onnx_probabilities(scorer, held[needed])
     return evaluation.measure(held[LABEL].to_numpy(), answers, threshold=THRESHOLD), ()
