@@ -1,12 +1,12 @@
 """Our model server beside stock KServe with scikit-learn, on the same models, at 32 connections.
 
-Run it:  python benchmarks/serving.py [--rounds 5] [--seconds 4] [--connections 32]
+Run it:  python benchmarks/serving.py [--rounds 5] [--seconds 4] [--connections 32] [--log]
 
 Two models: the boosted trees that UC1 trains, with their text columns; and boosted trees on the numeric columns alone,
 which the stock server takes as plain lists, without pandas, and so at its best. One worker and OMP_NUM_THREADS=1
 each; the stock server has its default settings. The servers run side by side and are loaded in turn, round by round:
 what else the machine does hits both. Ratios are taken within a round; shown are their medians, with least and
-largest. Before anything is measured both must give the same answers.
+largest. With --log our server also writes its prediction log, to the configured object store. Before anything is measured both must give the same answers.
 """
 
 import argparse
@@ -148,13 +148,28 @@ def ratios(ours: list[dict[str, float]], stock: list[dict[str, float]], key: str
     return found[0], statistics.median(found), found[-1]
 
 
+def log_predictions() -> None:
+    """Let our server, which inherits these, write its log below s3://<bucket>/benchmarks."""
+    from common.config import load_settings
+
+    minio = load_settings().minio
+    os.environ |= {
+        "PREDICTION_LOG_URI": f"s3://{minio.bucket}/benchmarks", "AWS_ENDPOINT_URL": minio.url,
+        "AWS_ACCESS_KEY_ID": minio.access_key, "AWS_SECRET_ACCESS_KEY": minio.secret_key.get_secret_value(),
+        "AWS_DEFAULT_REGION": minio.region,
+    }  # fmt: skip
+
+
 def main() -> None:
     """Measure both models."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--log", action="store_true", help="log predictions to the configured object store")
     args = parser.parse_args()
+    if args.log:
+        log_predictions()
     with tempfile.TemporaryDirectory() as name:
         for title, numbers_only in (("UC1's model, numbers and text", False), ("numbers only, as lists", True)):
             directory = Path(name) / str(numbers_only)
