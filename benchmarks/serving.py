@@ -6,7 +6,8 @@ Two models: the boosted trees that UC1 trains, with their text columns; and boos
 which the stock server takes as plain lists, without pandas, and so at its best. One worker and OMP_NUM_THREADS=1
 each; the stock server has its default settings. The servers run side by side and are loaded in turn, round by round:
 what else the machine does hits both. Ratios are taken within a round; shown are their medians, with least and
-largest. With --log our server also writes its prediction log, to the configured object store. Before anything is measured both must give the same answers.
+largest. Before anything is measured both must give the same answers. With --log our server also writes its prediction
+log, to the configured object store.
 """
 
 import argparse
