@@ -1,19 +1,12 @@
 """A table of any size becomes one parquet file: one consistent snapshot, exact types, in bounded memory.
 
 One COPY statement is streamed as Arrow batches (ADBC) while the batches before it are checked, digested and
-written. Either all rows arrive and the file appears, or none do.
-
-What the types become: integers, floats, booleans, dates, times and bytea stay. timestamp and timestamptz are
-microseconds UTC (a timestamp without zone is read as UTC). numeric(p, s) with p up to 15 is float64, from
-which every value rounds back exactly; numeric(p, 0) up to p = 18 is int64; other declared ones up to p = 38
-are decimal128; a numeric of no declared precision is float64, and so is money. Everything else (json, uuid,
-arrays, enums, inet, intervals, ranges, character(n), ...) is text as PostgreSQL prints it.
+written. Either all rows arrive and the file appears, or none do. common/source_columns.py says what types become.
 """
 
 import difflib
 import queue
 import threading
-from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -27,10 +20,11 @@ from common.errors import InvalidData
 from common.logger import get_logger
 from common.postgres import Postgres, Source, select_from
 from common.publish import whole_file
+from common.source_columns import SourceColumn, describe
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from sqlalchemy import ColumnElement, FromClause, Select
+    from sqlalchemy import FromClause
 
 log = get_logger(__name__)
 
@@ -43,10 +37,6 @@ DAYS = (-719_162, 2_932_896)
 # connection was lost; XX000 is for any other ERROR, such as a division by zero in a query.
 MID_RESULT = {"statement timeout": "57014", "conflict with recovery": "40001", "ERROR:": "XX000"}
 TIMES = {"date", "timestamp", "timestamptz"}
-AS_THEY_ARE = {
-    "bool", "int2", "int4", "int8", "float4", "float8", "text", "varchar", "name", "date", "time",
-    "timestamp", "timestamptz", "bytea",
-}  # fmt: skip
 
 
 class EmptyExtract(InvalidData):
@@ -76,48 +66,6 @@ class Extract:
     columns: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True)
-class SourceColumn:
-    """A column of the source as PostgreSQL describes it."""
-
-    name: str
-    kind: str
-    precision: int | None
-    scale: int | None
-
-    def expression(self) -> "ColumnElement[Any]":
-        """How to select it so that it arrives as a type that Arrow and parquet have."""
-        import sqlalchemy as sa
-
-        cast = self._cast()
-        column: ColumnElement[Any] = sa.column(self.name)
-        return column.op("::")(sa.literal_column(cast)).label(self.name) if cast else column
-
-    def _cast(self) -> str | None:
-        if self.kind == "numeric":
-            return self._numeric()
-        if self.kind == "money":
-            return "numeric::float8"
-        if self.kind in {"oid", "xid", "cid"}:
-            return "text::int8"
-        return None if self.kind in AS_THEY_ARE else "text"
-
-    def _numeric(self) -> str | None:
-        if self.precision is None or self.scale is None or self.precision > 38:
-            return "float8"
-        if self.scale == 0 and self.precision <= 18:
-            return "int8"
-        return "float8" if self.precision <= 15 else None
-
-    def arrives_as(self, kind: "pa.DataType") -> "pa.DataType":
-        """The type to keep, given the type that ADBC delivers."""
-        import pyarrow as pa
-
-        if self.kind == "numeric" and self._numeric() is None:
-            return pa.decimal128(self.precision or 38, self.scale or 0)
-        return pa.timestamp("us", "UTC") if pa.types.is_timestamp(kind) else kind
-
-
 def run(postgres: Postgres, wanted: Wanted, path: Path) -> Extract:
     """Extract what is wanted into `path`.
 
@@ -133,38 +81,6 @@ def run(postgres: Postgres, wanted: Wanted, path: Path) -> Extract:
         done = (rows, digest, sha256_of(temporary), temporary.stat().st_size)
     log.info("extracted", source=str(wanted.source), rows=rows, bytes=done[3], digest=digest[:12])
     return Extract(path, *done, tuple((field.name, str(field.type)) for field in schema))
-
-
-def describe(postgres: Postgres, source: Source) -> tuple[SourceColumn, ...]:
-    """The source's columns, with the types that PostgreSQL gives them. Reads no rows."""
-    import sqlalchemy as sa
-
-    with postgres.translated():
-        described = _described(postgres, sa.select(sa.text("*")).select_from(select_from(postgres, source)).limit(0))
-    twice = [name for name, times in Counter(column.name for column in described).items() if times > 1]
-    if twice:
-        raise InvalidData(f"{source} has more than one column named {twice[0]}.", "Give each its own name with AS.")
-    return described
-
-
-@retry.database
-def _described(postgres: Postgres, nothing: "Select[Any]") -> tuple[SourceColumn, ...]:
-    import sqlalchemy as sa
-
-    with postgres.engine.connect() as connection:
-        cursor: Any = connection.execute(nothing).cursor
-        description = cursor.description
-        oids = {each.type_code for each in description}
-        names = sa.text("SELECT oid::bigint, typname FROM pg_type WHERE oid = ANY(:oids)")
-        found = connection.execute(names, {"oids": list(oids)})
-        kinds = {int(oid): str(name) for oid, name in found}
-    return tuple(SourceColumn(c.name, kinds[c.type_code], *_precision(c)) for c in description)
-
-
-def _precision(column: Any) -> tuple[int | None, int | None]:
-    # psycopg2 says 65535 for a numeric of no declared precision.
-    declared = column.precision is not None and column.precision <= 1000
-    return (column.precision, column.scale) if declared else (None, None)
 
 
 def _chosen(wanted: Wanted, described: Sequence[SourceColumn]) -> tuple[SourceColumn, ...]:
