@@ -4,7 +4,6 @@ The image is not on PyPI; its model class is these lines. Started by benchmarks/
 """
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -35,4 +34,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import os
 import secrets
+import signal
 from pathlib import Path
 
 from common.publish import write_atomically
@@ -72,6 +73,9 @@ async def _serve(port: int, state: Path, token: str) -> None:
     objects = Objects(Store(state / "embedded" / "kube" / "objects.db"))
     config = uvicorn.Config(Api(objects, token).app, host=HOST, port=port, log_level="warning", access_log=False,
                             lifespan="off", loop="asyncio", timeout_graceful_shutdown=1)  # fmt: skip
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn raises the signal again when it has stopped; it must not end us before the model servers have.
+        signal.signal(number, lambda *_: None)
     controller = InferenceServices(objects, state)
     watching = asyncio.create_task(controller.run())
     try:

@@ -26,7 +26,7 @@ TRIES = 50
 
 
 @step(
-    needs=("mlflow", "minio", "kubernetes", "kserve"),
+    needs=("mlflow", "minio", "kserve"),
     settings=(
         "uc1.model_name", "uc1.namespace", "kserve.runtime", "kserve.image", "kserve.service_account",
         "kserve.deployment_mode", "kserve.prediction_log_prefix",
@@ -76,9 +76,7 @@ def champion(tools: Tools) -> "Version":
 def declared(tools: Tools, version: "Version") -> Deployment:
     """What the cluster should serve."""
     uc1 = tools.settings.uc1
-    return Deployment(
-        uc1.model_name, uc1.namespace, version.version, version.digest, version.uri, tools.context.key
-    )
+    return Deployment(uc1.model_name, uc1.namespace, version.version, version.digest, version.uri, tools.context.key)
 
 
 def is_left_to_a_canary(tools: Tools, wanted: Deployment) -> bool:

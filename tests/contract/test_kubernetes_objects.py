@@ -136,7 +136,7 @@ def test_a_kind_whose_definition_is_missing_is_unavailable_with_a_remedy(
 
 
 def test_a_wrong_token_is_refused_and_not_repeated_in_the_message(cluster: Cluster) -> None:
-    wrong = Section(server=cluster.kube.server, token="wrong-token", embedded=True, verify_tls=False)  # type: ignore[arg-type]
+    wrong = Section(server=cluster.kube.server, token="wrong-token", embedded=True, verify_tls=False)
     with pytest.raises(AccessRefused, match="does not accept our token") as caught:
         Kubernetes(wrong).get("Namespace", "default")
     assert "wrong-token" not in str(caught.value) + caught.value.hint

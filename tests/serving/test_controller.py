@@ -1,9 +1,11 @@
 """A stored InferenceService is served, whatever is killed; a bad revision changes nothing but the status."""
 
+import io
 import signal
 import threading
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import requests
 
@@ -126,6 +128,25 @@ def test_after_a_restart_of_the_api_the_model_is_served_again_at_the_same_url(
     assert get(f"{url}/v2/health/live") == 0, "no model server outlives the API server"
     kube_api.start()
     assert ask(url, "churn", trees.rows) == pytest.approx(trees.probabilities, abs=1e-5)
+
+
+def test_when_the_platform_stops_the_last_predictions_are_in_the_log_before_it_has_ended(
+    kube_api: KubeApi, stored: Stored, champion: str, trees: TrainedArtefact
+) -> None:
+    (server,) = kube_api.model_servers("churn")
+    requests.post(
+        f"{champion}/v1/models/churn:predict",
+        json={"instances": trees.rows},
+        headers={"x-request-id": "last"},
+        timeout=5,
+    )
+    kube_api.stop(signal.SIGTERM)
+    ended = not server.is_running()
+    keys = [each.key for each in stored.store.list("predictions/models/churn/")]
+    newest = stored.store.get_bytes(max(keys))
+    kube_api.start()
+    assert ended
+    assert "last" in set(pq.read_table(io.BytesIO(newest))["request_id"].to_pylist())
 
 
 def test_after_a_restart_with_a_bad_spec_the_last_good_revision_is_served(

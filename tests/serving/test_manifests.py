@@ -55,7 +55,7 @@ def test_the_service_is_pinned_to_the_digest_and_says_what_it_serves() -> None:
 
 
 def test_manifests_hold_no_secret() -> None:
-    minio = Minio(endpoint="s3", access_key="AKIA-known", secret_key="very-secret-value")  # type: ignore[arg-type]
+    minio = Minio(endpoint="s3", access_key="AKIA-known", secret_key="very-secret-value")
     text = str(inference_service(WANTED, Kserve(), minio)) + str(serving_runtime("models", Kserve(), minio))
     assert "very-secret-value" not in text
     assert "AKIA-known" not in text
