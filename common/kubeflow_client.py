@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 POLL_SECONDS = 5
+PROBE_SECONDS = 3
 SUCCEEDED = "SUCCEEDED"
+REFUSED = (401, 403)
 UNDER_WAY = {"PENDING", "RUNNING", "PAUSED", "CANCELING", "RUNTIME_STATE_UNSPECIFIED", None}
 # A component's numbers must not depend on how many threads a library finds; and threads only spin on shared cores.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -106,10 +109,22 @@ class ClusterPipelines:
 
     @cached_property
     def _client(self) -> Any:
+        token = self.settings.token.get_secret_value()
+        self._probe(token)
         from kfp.client import Client
 
-        token = self.settings.token.get_secret_value() or None
-        return Client(host=self.settings.host, namespace=self.settings.namespace, existing_token=token)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "This client only works with Kubeflow Pipeline", FutureWarning)
+            return Client(host=self.settings.host, namespace=self.settings.namespace, existing_token=token or None)
+
+    def _probe(self, token: str) -> None:
+        """Look whether a server answers, and us: kfp's own client would try for half a minute."""
+        import requests
+
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        answer = requests.get(f"{self.settings.host}/apis/v2beta1/healthz", headers=headers, timeout=PROBE_SECONDS)
+        if answer.status_code in REFUSED:
+            raise self._refused(answer.status_code)
 
     def _upload(self, name: str, file: Path) -> None:
         """Make the pipeline known by its name, a version for each digest of its definition."""
@@ -153,11 +168,15 @@ class ClusterPipelines:
 
     def _explained(self, error: Exception) -> MlopsError:
         where, status = f"Kubeflow Pipelines at {self.settings.host}", getattr(error, "status", None)
-        if status in (401, 403):
-            return AccessRefused(f"{where} refused the token ({status}).", "Set MLOPS_KUBEFLOW__TOKEN.")
+        if status in REFUSED:
+            return self._refused(status)
         if status is None or status >= 500 or status == 429:
             return Unavailable(f"{where} did not answer: {type(error).__name__}.", "Check kubeflow.host.")
         return StepFailed(f"{where} answered {status}: {getattr(error, 'reason', '')}.")
+
+    def _refused(self, status: int) -> AccessRefused:
+        where = f"Kubeflow Pipelines at {self.settings.host}"
+        return AccessRefused(f"{where} refused the token ({status}).", "Set MLOPS_KUBEFLOW__TOKEN.")
 
 
 def publish_package(store: "ObjectStore", name: str, package: bytes) -> str:
