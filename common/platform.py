@@ -1,5 +1,6 @@
 """Starts the laptop's platform when a run needs it and it is down. It is another program: we only call it."""
 
+import fcntl
 import os
 import socket
 import subprocess
@@ -7,10 +8,11 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from common.config_sources import yaml_layer
 from common.errors import ConfigError, ExitCode, Unavailable
 from common.lock import RUN_MARK
 from common.logger import get_logger
-from common.paths import ROOT
+from common.paths import ROOT, state_dir
 from common.settings import Settings
 
 log = get_logger(__name__)
@@ -43,7 +45,13 @@ def embedded_services(settings: Settings, needs: set[str]) -> set[str]:
 
 
 def answers(settings: Settings, name: str) -> bool:
-    """Does something listen at the service's address? A file URL answers when it exists."""
+    """Is the service up? A port alone proves nothing: it may be a stranger's, or the address may be stale.
+
+    So its address must be published, its supervisor must hold its lock, and something must listen. A file URL
+    answers when it exists.
+    """
+    if name not in yaml_layer(state_dir() / "addresses.yaml").values or not _is_supervised(name):
+        return False
     host, port, path = address_of(settings, name)
     if path is not None:
         return Path(path).is_dir()
@@ -52,6 +60,19 @@ def answers(settings: Settings, name: str) -> bool:
             return True
     except OSError:
         return False
+
+
+def _is_supervised(name: str) -> bool:
+    """Is the lock of the service's supervisor taken? True where this state directory only borrows a platform."""
+    lock = state_dir() / "embedded" / "units" / f"{PROGRAM_NAMES.get(name, name)}.lock"
+    if not lock.exists():
+        return True
+    with lock.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return PROGRAM_NAMES.get(name) == "git"
 
 
 def address_of(settings: Settings, name: str) -> tuple[str, int, str | None]:
