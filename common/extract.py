@@ -73,8 +73,9 @@ def run(postgres: Postgres, wanted: Wanted, path: Path) -> Extract:
     what Postgres.translated raises for the server.
     """
     columns = _chosen(wanted, describe(postgres, wanted.source))
+    statement = statement_of(wanted, columns, select_from(postgres, wanted.source))
     with postgres.translated(), whole_file(path) as temporary:
-        rows, digest, schema = _stream(postgres, wanted, columns, temporary)
+        rows, digest, schema = _stream(postgres, statement, columns, wanted.source, temporary)
         if not rows:
             until = f" up to {wanted.as_of.isoformat()}" if wanted.as_of else ""
             raise EmptyExtract(f"{wanted.source} has no rows{until}; refusing to publish an empty snapshot.")
@@ -115,18 +116,17 @@ def statement_of(wanted: Wanted, columns: Sequence[SourceColumn], source: "FromC
 
 @retry.database
 def _stream(
-    postgres: Postgres, wanted: Wanted, columns: Sequence[SourceColumn], path: Path
+    postgres: Postgres, statement: str, columns: Sequence[SourceColumn], source: Source, path: Path
 ) -> tuple[int, str, "pa.Schema"]:
     """One statement, from connecting to the last row: what can be repeated without mixing two snapshots."""
     from adbc_driver_postgresql import StatementOptions, dbapi
 
-    statement = statement_of(wanted, columns, select_from(postgres, wanted.source))
     with dbapi.connect(postgres.dsn()) as connection, connection.cursor() as cursor:
         cursor.adbc_statement.set_options(**{StatementOptions.BATCH_SIZE_HINT_BYTES.value: str(BATCH_BYTES)})
         cursor.execute(statement)
         reader = cursor.fetch_record_batch()
         kept = [(c.name, c.arrives_as(f.type)) for c, f in zip(columns, reader.schema, strict=True)]
-        return _write(reader, kept, wanted.source, path)
+        return _write(reader, kept, source, path)
 
 
 def _write(

@@ -1,8 +1,8 @@
 """What the data tests share: a schema and a bucket of their own on the session's platform, and a faulty wire."""
 
-import shutil
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -58,9 +58,9 @@ def schema(postgres: Postgres) -> Iterator[Schema]:
         connection.exec_driver_sql(f"DROP SCHEMA {made.name} CASCADE")
 
 
-@pytest.fixture
-def store(settings: Settings) -> Iterator[ObjectStore]:
-    """An empty bucket, removed after the test."""
+@contextmanager
+def own_bucket(settings: Settings) -> Iterator[ObjectStore]:
+    """An empty bucket for the length of a block."""
     name = f"test-{uuid.uuid4().hex[:12]}"
     made = ObjectStore(settings.minio.model_copy(update={"bucket": name}))
     made.ensure_bucket()
@@ -70,19 +70,23 @@ def store(settings: Settings) -> Iterator[ObjectStore]:
     made.client.delete_bucket(Bucket=name)
 
 
-@pytest.fixture
-def own_settings(settings: Settings, store: ObjectStore, tmp_path: Path) -> Settings:
-    """Settings with a bucket and a data repository of this test's own."""
+def with_repository(settings: Settings, store: ObjectStore, where: Path) -> Settings:
+    """Settings with this bucket and a new data repository in `where`."""
     from common.git_command import git
 
-    git(tmp_path, "init", "--quiet", "--bare", "--initial-branch", "main", "origin.git")
-    dvc = settings.dvc.model_copy(update={"git_url": f"file://{tmp_path / 'origin.git'}"})
+    git(where, "init", "--quiet", "--bare", "--initial-branch", "main", "origin.git")
+    dvc = settings.dvc.model_copy(update={"git_url": f"file://{where / 'origin.git'}"})
     return settings.model_copy(update={"minio": store.settings, "dvc": dvc})
 
 
 @pytest.fixture
-def scratch(tmp_path: Path) -> Iterator[Path]:
-    path = tmp_path / "scratch"
-    path.mkdir()
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
+def store(settings: Settings) -> Iterator[ObjectStore]:
+    """An empty bucket of this test's own."""
+    with own_bucket(settings) as made:
+        yield made
+
+
+@pytest.fixture
+def own_settings(settings: Settings, store: ObjectStore, tmp_path: Path) -> Settings:
+    """Settings with a bucket and a data repository of this test's own."""
+    return with_repository(settings, store, tmp_path)
