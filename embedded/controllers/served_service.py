@@ -20,7 +20,8 @@ from embedded.controllers.revisions import InvalidSpec, Revision, resolve
 from embedded.controllers.status import Failure, Observed, status
 from embedded.kube.errors import ApiError
 from embedded.kube.kinds import INFERENCE_SERVICE, SERVING_RUNTIME
-from embedded.kube.objects import Objects, Target, Writer
+from embedded.kube.objects import Objects
+from embedded.kube.rules import Target, Writer
 from embedded.kube.schemas import deployment_mode
 
 if TYPE_CHECKING:

@@ -7,43 +7,26 @@ The server owns uid, generation, creationTimestamp, resourceVersion and managedF
 import copy
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from embedded.kube import errors, fields
 from embedded.kube.fields import Manager
-from embedded.kube.kinds import KINDS, NAMESPACE, Kind
+from embedded.kube.kinds import KINDS, NAMESPACE
+from embedded.kube.rules import (
+    Target,
+    Writer,
+    applicable,
+    identity,
+    intent,
+    now,
+    only_what_may_change,
+    updater,
+    version_of,
+)
 from embedded.kube.store import Store
 from embedded.kube.validation import check
 
 Document = dict[str, Any]
-SERVER_OWNED = (
-    "uid",
-    "creationTimestamp",
-    "generation",
-    "managedFields",
-    "resourceVersion",
-    "deletionTimestamp",
-)
-
-
-@dataclass(frozen=True)
-class Target:
-    """Which object a request is about; `name` is empty for a collection."""
-
-    kind: Kind
-    namespace: str = ""
-    name: str = ""
-    subresource: str = ""
-
-
-@dataclass(frozen=True)
-class Writer:
-    """Who writes: the field manager, and whether the write is only tried."""
-
-    manager: str
-    dry_run: bool = False
 
 
 class Objects:
@@ -65,11 +48,11 @@ class Objects:
         """A new object. Raises 409 when there is one of this name."""
         name = str(body.get("metadata", {}).get("name", ""))
         target = Target(target.kind, target.namespace, name)
-        new = _applicable(target, self._addressed(target, copy.deepcopy(body)))
+        new = applicable(target, self._addressed(target, copy.deepcopy(body)))
         if self.store.get(target.kind, target.namespace, name) is not None:
             raise errors.already_exists(target.kind, name)
         self._require_namespace(target)
-        return self._insert(target, fields.after_update({"metadata": {}}, new, _updater(target, writer)), writer)
+        return self._insert(target, fields.after_update({"metadata": {}}, new, updater(target, writer)), writer)
 
     def _insert(self, target: Target, new: Document, writer: Writer) -> Document:
         if target.kind is NAMESPACE:
@@ -77,7 +60,7 @@ class Objects:
         metadata = new["metadata"]
         for owned in ("resourceVersion", "deletionTimestamp"):
             metadata.pop(owned, None)
-        metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": _now(), "generation": 1}
+        metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": now(), "generation": 1}
         self._admit(target, new, None)
         return new if writer.dry_run else self.store.put(target.kind, new, "ADDED")
 
@@ -102,8 +85,8 @@ class Objects:
     def _update(self, target: Target, live: Document, new: Document, writer: Writer) -> Document:
         if new["metadata"].get("resourceVersion", "") != live["metadata"]["resourceVersion"]:
             raise errors.modified(target.kind, target.name)
-        new = _only_what_may_change(target, live, new)
-        return self._store(target, live, fields.after_update(live, new, _updater(target, writer)), writer)
+        new = only_what_may_change(target, live, new)
+        return self._store(target, live, fields.after_update(live, new, updater(target, writer)), writer)
 
     def apply(self, target: Target, body: Document, writer: Writer, *, force: bool) -> Document:
         """Server-side apply: create or merge. Raises 409 with the owners of the fields in conflict."""
@@ -111,17 +94,17 @@ class Objects:
         if applied["metadata"].get("managedFields"):
             raise errors.bad_request("metadata.managedFields must be nil")
         live = self.store.get(target.kind, target.namespace, target.name)
-        who = Manager(writer.manager, "Apply", target.kind.api_version, target.subresource, _now())
+        who = Manager(writer.manager, "Apply", target.kind.api_version, target.subresource, now())
         if live is None:
             if target.subresource:
                 raise errors.not_found(target.kind, target.name)
             self._require_namespace(target)
-            empty = {key: applied[key] for key in ("apiVersion", "kind")} | {"metadata": _identity(applied)}
-            return self._insert(target, fields.apply(empty, _applicable(target, applied), who, force=force), writer)
-        if applied["metadata"].get("resourceVersion", live["metadata"]["resourceVersion"]) != _version(live):
+            empty = {key: applied[key] for key in ("apiVersion", "kind")} | {"metadata": identity(applied)}
+            return self._insert(target, fields.apply(empty, applicable(target, applied), who, force=force), writer)
+        if applied["metadata"].get("resourceVersion", live["metadata"]["resourceVersion"]) != version_of(live):
             raise errors.modified(target.kind, target.name)
         try:
-            merged = fields.apply(live, _applicable(target, applied), who, force=force)
+            merged = fields.apply(live, applicable(target, applied), who, force=force)
         except fields.Conflict as conflict:
             raise errors.ApiError(409, "Conflict", str(conflict), {"causes": conflict.causes}) from None
         return self._store(target, live, merged, writer)
@@ -130,7 +113,7 @@ class Objects:
         if fields.same_but_for_times(live, new):
             return live
         self._admit(target, new, live)
-        if _intent(target.kind, live) != _intent(target.kind, new):
+        if intent(target.kind, live) != intent(target.kind, new):
             new["metadata"]["generation"] = live["metadata"].get("generation", 1) + 1
         if writer.dry_run:
             return new
@@ -144,7 +127,7 @@ class Objects:
         if dry_run:
             return live
         if live["metadata"].get("finalizers"):
-            live["metadata"].setdefault("deletionTimestamp", _now())
+            live["metadata"].setdefault("deletionTimestamp", now())
             return self.store.put(target.kind, live, "MODIFIED")
         if target.kind is NAMESPACE:
             self._empty_namespace(target.name)
@@ -180,47 +163,3 @@ class Objects:
         refusal = target.kind.admit(new, live)
         if refusal:
             raise errors.denied(target.kind, refusal)
-
-
-def _only_what_may_change(target: Target, live: Document, new: Document) -> Document:
-    """Keep what the server owns, and the half of the object that this address does not write."""
-    for owned in SERVER_OWNED:
-        if owned in live["metadata"]:
-            new["metadata"][owned] = live["metadata"][owned]
-    if not target.kind.status_subresource:
-        return new
-    if target.subresource == "status":
-        return {**live, **({"status": new["status"]} if "status" in new else {})}
-    kept = {"status": live["status"]} if "status" in live else {}
-    return {key: value for key, value in new.items() if key != "status"} | kept
-
-
-def _applicable(target: Target, applied: Document) -> Document:
-    """The part of an applied configuration that this address writes."""
-    if not target.kind.status_subresource:
-        return applied
-    if target.subresource == "status":
-        return {"status": applied.get("status", {})}
-    return {key: value for key, value in applied.items() if key != "status"}
-
-
-def _intent(kind: Kind, document: Document) -> Document:
-    """What `generation` counts changes of: all but metadata, and status where it is written apart."""
-    ignored = {"metadata", "status"} if kind.status_subresource else {"metadata"}
-    return {key: value for key, value in document.items() if key not in ignored}
-
-
-def _updater(target: Target, writer: Writer) -> Manager:
-    return Manager(writer.manager, "Update", target.kind.api_version, target.subresource, _now())
-
-
-def _identity(document: Document) -> Document:
-    return {key: value for key, value in document["metadata"].items() if key in ("name", "namespace")}
-
-
-def _version(document: Document) -> str:
-    return str(document["metadata"]["resourceVersion"])
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -11,8 +11,9 @@ from embedded.kube import fields
 from embedded.kube.errors import ApiError
 from embedded.kube.fields import Conflict, Manager
 from embedded.kube.kinds import NAMESPACE, SERVING_RUNTIME
-from embedded.kube.objects import Objects, Target, Writer
+from embedded.kube.objects import Objects
 from embedded.kube.patches import PatchError, json_patch, merge_patch
+from embedded.kube.rules import Target, Writer
 from embedded.kube.store import Store
 from embedded.kube_api import token_of
 
