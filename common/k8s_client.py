@@ -8,30 +8,21 @@ import json
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from common import retry
 from common.errors import DeadlineExceeded, MlopsError
+from common.k8s_connection import KINDS, connect, named, path_of
 from common.k8s_errors import NoSuchNamespace, in_our_words, is_field_conflict, status_of, translate
 from common.logger import get_logger
 from common.settings import Kubernetes as Section
 
 if TYPE_CHECKING:
-    from kubernetes.client import ApiClient, Configuration
+    from kubernetes.client import ApiClient
 
 Document = dict[str, Any]
 Event = tuple[str, Document]
 MANAGER = "mlops"
 CONNECT_SECONDS, READ_SECONDS = 3, 15
-KINDS = {
-    "Namespace": ("v1", "namespaces"),
-    "InferenceService": ("serving.kserve.io/v1beta1", "inferenceservices"),
-    "ServingRuntime": ("serving.kserve.io/v1alpha1", "servingruntimes"),
-    "Experiment": ("iter8.tools/v2alpha2", "experiments"),
-    "Metric": ("iter8.tools/v2alpha2", "metrics"),
-    "Application": ("argoproj.io/v1alpha1", "applications"),
-    "AppProject": ("argoproj.io/v1alpha1", "appprojects"),
-}
 log = get_logger(__name__)
 
 
@@ -70,18 +61,18 @@ class Kubernetes:
 
     def _apply(self, document: Document, query: dict[str, str]) -> Document:
         metadata = document["metadata"]
-        path = _path(document["kind"], metadata.get("namespace", ""), metadata["name"])
+        path = path_of(document["kind"], metadata.get("namespace", ""), metadata["name"])
         query = {"fieldManager": MANAGER, **query}
-        return self._call("PATCH", path, _named(document), query, document, "application/apply-patch+yaml")
+        return self._call("PATCH", path, named(document), query, document, "application/apply-patch+yaml")
 
     def create(self, document: Document) -> Document:
         """Create. Raises Changed when there is one of this name."""
-        path = _path(document["kind"], document["metadata"].get("namespace", ""))
-        return self._call("POST", path, _named(document), {"fieldManager": MANAGER}, document)
+        path = path_of(document["kind"], document["metadata"].get("namespace", ""))
+        return self._call("POST", path, named(document), {"fieldManager": MANAGER}, document)
 
     def merge_patch(self, kind: str, name: str, namespace: str, patch: Document, *, status: bool = False) -> Document:
         """Change what the patch says; a `metadata.resourceVersion` in it is a condition."""
-        path = _path(kind, namespace, name) + ("/status" if status else "")
+        path = path_of(kind, namespace, name) + ("/status" if status else "")
         query = {"fieldManager": MANAGER}
         return self._call("PATCH", path, f"{kind} {namespace}/{name}", query, patch, "application/merge-patch+json")
 
@@ -92,7 +83,7 @@ class Kubernetes:
     def list(self, kind: str, namespace: str = "", labels: str = "") -> "list[Document]":
         """Objects of a kind, of one namespace or of all; `labels` is a selector such as "app=churn"."""
         query = {"labelSelector": labels} if labels else {}
-        found = self._call("GET", _path(kind, namespace), f"{kind} in {namespace or 'all namespaces'}", query)
+        found = self._call("GET", path_of(kind, namespace), f"{kind} in {namespace or 'all namespaces'}", query)
         return [{**item, "kind": kind, "apiVersion": KINDS[kind][0]} for item in found["items"]]
 
     def delete(self, kind: str, name: str, namespace: str = "") -> bool:
@@ -115,7 +106,7 @@ class Kubernetes:
         while (remaining := end - time.monotonic()) > 0:
             query = {"watch": "true", "fieldSelector": f"metadata.name={name}", "resourceVersion": version,
                      "timeoutSeconds": str(max(1, min(int(remaining), READ_SECONDS)))}  # fmt: skip
-            for event_type, document in self._events(_path(kind, namespace), f"{kind} {namespace}/{name}", query):
+            for event_type, document in self._events(path_of(kind, namespace), f"{kind} {namespace}/{name}", query):
                 if event_type == "ERROR":  # 410: the history is gone, so start from the present state
                     version = ""
                     break
@@ -138,7 +129,7 @@ class Kubernetes:
 
         def once() -> Document | None:
             try:
-                return self._request(method, _path(kind, namespace, name))
+                return self._request(method, path_of(kind, namespace, name))
             except ApiException as error:
                 # Without a Status it is the kind that is missing, and that is no "None".
                 if error.status == 404 and status_of(error):
@@ -201,45 +192,4 @@ class Kubernetes:
 
     @cached_property
     def _client(self) -> "ApiClient":
-        from kubernetes import config
-        from kubernetes.client import ApiClient, Configuration
-
-        settings = self._settings
-        if settings.server:
-            return ApiClient(_explicit(settings))
-        configuration = Configuration()
-        if settings.kubeconfig:
-            context = settings.context or None
-            config.load_kube_config(settings.kubeconfig, context, configuration, persist_config=False)
-        else:
-            config.load_incluster_config(configuration)
-        configuration.retries = 0
-        return ApiClient(configuration)
-
-
-def _explicit(settings: Section) -> "Configuration":
-    """Address and token as configured; nothing of the user's kubeconfig, and no proxy to a loopback address."""
-    from kubernetes.client import Configuration
-
-    configuration = Configuration()
-    configuration.host = settings.server.rstrip("/")
-    configuration.api_key = {"authorization": f"Bearer {settings.token.get_secret_value()}"}
-    configuration.verify_ssl = settings.verify_tls
-    configuration.ssl_ca_cert = settings.ca_file or None
-    configuration.retries = 0  # common.retry repeats, and only it
-    if settings.embedded:
-        configuration.proxy = None
-    return configuration
-
-
-def _path(kind: str, namespace: str = "", name: str = "") -> str:
-    api_version, plural = KINDS[kind]
-    root = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
-    scope = f"/namespaces/{quote(namespace, safe='')}" if namespace else ""
-    return f"{root}{scope}/{plural}" + (f"/{quote(name, safe='')}" if name else "")
-
-
-def _named(document: Document) -> str:
-    metadata = document["metadata"]
-    place = f"{metadata['namespace']}/" if metadata.get("namespace") else ""
-    return f"{document['kind']} {place}{metadata['name']}"
+        return connect(self._settings)

@@ -3,7 +3,8 @@
 import pytest
 
 from common.errors import AccessRefused, ConfigError, Unavailable
-from common.k8s_client import KINDS, Kubernetes
+from common.k8s_client import Kubernetes
+from common.k8s_connection import KINDS
 from common.k8s_errors import Changed, NoSuchKind, NoSuchNamespace, Refused
 from common.settings import Kubernetes as Section
 from tests.contract.conftest import Cluster
