@@ -2,8 +2,11 @@
 
 import re
 
+import pytest
+
 from common.errors import ExitCode
 from common.paths import ROOT
+from tests.conftest import EmbeddedPlatform
 
 
 def test_every_exit_code_is_documented_under_its_name() -> None:
@@ -25,3 +28,19 @@ def test_the_readme_stays_readable_in_one_sitting_and_names_every_script_and_tar
         assert script.stem in readme or script.parent.name in readme, script.name
     for target in ("make run", "make test", "make check", "make test-deep", "make bench", "make clean"):
         assert target in readme
+
+
+def commands_of_the_readme() -> list[str]:
+    """Every line of the README's code blocks that starts Python of this project."""
+    blocks = re.findall(r"^```\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
+    return sorted({line for line in lines if line.startswith("python ")})
+
+
+@pytest.mark.parametrize("command", commands_of_the_readme())
+def test_every_python_command_of_the_readme_is_understood(command: str, platform: EmbeddedPlatform) -> None:
+    arguments = command.split()[1:]
+    dry = ["--dry-run"] if arguments[0].endswith(".py") else []
+    done = platform.run(*arguments, *dry)
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert done.stdout.strip()
