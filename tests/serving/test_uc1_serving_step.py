@@ -72,7 +72,7 @@ def served(world: World, trees: TrainedArtefact) -> ServedModel:
 def test_the_champion_is_served_and_its_golden_predictions_agree(served: ServedModel, trees: TrainedArtefact) -> None:
     assert (served.version, served.digest, served.golden_rows) == ("1", trees.digest, 20)
     assert served.max_difference <= 1e-5
-    assert json.loads(served.example) == trees.rows[0]
+    assert json.loads(served.example) in trees.rows
 
 
 def test_once_served_the_world_is_as_declared_and_serving_again_changes_nothing(
