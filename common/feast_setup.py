@@ -7,6 +7,7 @@ us for them when it reads.
 
 import contextlib
 import io
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -101,7 +102,13 @@ def _unchanged(target: Any = None, **_: Any) -> Any:
 
 
 def s3_arguments(settings: Settings) -> dict[str, Any]:
-    """The keyword arguments of FileSource that say where the object store is, and whose keys open it."""
+    """The keyword arguments of FileSource that say where the object store is, and whose keys open it.
+
+    Without configured keys the store's own chain is asked (a role of the pod, for one).
+    """
+    place = {"s3_endpoint_override": settings.minio.url}
+    if not settings.minio.access_key:
+        return place
     from feast.credentials import ConnectionRef, CredentialProvider, register_credential_provider
 
     class SettingsProvider(CredentialProvider):  # type: ignore[misc]
@@ -116,14 +123,13 @@ def s3_arguments(settings: Settings) -> dict[str, Any]:
             }
 
     register_credential_provider(SettingsProvider())
-    reference = ConnectionRef(provider="settings", name="minio")
-    return {"s3_endpoint_override": settings.minio.url, "connection_ref": reference}
+    return {**place, "connection_ref": ConnectionRef(provider="settings", name="minio")}
 
 
 @contextlib.contextmanager
 def guarded(settings: Settings, doing: str) -> Iterator[None]:
     """Calls to Feast: nothing on stdout, which belongs to our data, and errors in our words."""
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(), _own_aws_variables(settings):
         for module in NOISY:  # they warn about their own internals
             warnings.filterwarnings("ignore", module=rf"{module}(\..*)?")
         try:
@@ -132,6 +138,24 @@ def guarded(settings: Settings, doing: str) -> Iterator[None]:
             raise
         except Exception as error:  # Feast has no error type of its own: whatever a store raises comes through
             raise _explained(error, doing, settings) from error
+
+
+@contextlib.contextmanager
+def _own_aws_variables(settings: Settings) -> Iterator[None]:
+    """Hide the user's AWS_* variables and files from Feast's S3 libraries, where we have keys of our own."""
+    theirs = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    nothing = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    if not settings.minio.access_key:
+        theirs, nothing = {}, {}
+    for name in theirs:
+        del os.environ[name]
+    os.environ.update(nothing)
+    try:
+        yield
+    finally:
+        for name in nothing:
+            del os.environ[name]
+        os.environ.update(theirs)
 
 
 def _explained(error: Exception, doing: str, settings: Settings) -> MlopsError:

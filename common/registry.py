@@ -32,6 +32,10 @@ QUIET = {
     "MLFLOW_LOGGING_LEVEL": "ERROR",
     "GIT_PYTHON_REFRESH": "quiet",
 }
+# Each would lead MLflow to a server, run or experiment that the configuration does not name.
+MISLEADING = (
+    "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME",
+)  # fmt: skip
 
 
 class Registry:
@@ -64,6 +68,8 @@ class Registry:
     def prepare_environment(self) -> None:
         """Set what MLflow reads from the environment only: deadlines, silence, credentials; ours, not the user's."""
         os.environ.update(QUIET)
+        for name in MISLEADING + (("MLFLOW_TRACKING_TOKEN",) if self.settings.embedded else ()):
+            os.environ.pop(name, None)
         secret = self.settings.password.get_secret_value()
         wanted = {"MLFLOW_TRACKING_USERNAME": self.settings.username, "MLFLOW_TRACKING_PASSWORD": secret}
         for name, value in wanted.items():

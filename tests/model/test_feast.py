@@ -113,6 +113,16 @@ def test_a_write_that_was_killed_half_way_is_written_again(world: World, monkeyp
     assert step4.run(world.tools("k3"), valid).digest == world.tools("any").feast.held_online(view)
 
 
+def test_the_users_own_aws_profile_and_keys_are_not_looked_at(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"AWS_PROFILE": "nobody", "AWS_ACCESS_KEY_ID": "x", "AWS_ENDPOINT_URL": "http://nowhere"}.items():
+        monkeypatch.setenv(name, value)
+    valid = world.snapshot(people.subscribers(200, seed=9))
+    features = step4.run(world.tools("k6"), valid)
+    table = read_feature_table(world.tools("any").minio, world.settings, features.uri)
+    asked = pd.DataFrame({people.ENTITY: ["K000001"], TIME: [pd.Timestamp(table.last)]})
+    assert FeatureStoreClient(world.settings).as_of(table, asked)["Alter"].notna().all()
+
+
 def test_a_table_without_times_counts_as_of_one_fixed_moment(world: World) -> None:
     store, frame = world.tools("any").minio, people.subscribers()
     roles = Roles(people.ENTITY, people.LABEL, None)

@@ -128,6 +128,16 @@ def test_a_model_that_nobody_registered_has_no_versions_and_no_champion(registry
     assert registry.settle(name) is None
 
 
+def test_the_users_own_mlflow_variables_lead_nowhere(
+    settings: Settings, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    monkeypatch.setenv("MLFLOW_RUN_ID", "0" * 32)
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "somebody")
+    mine = Registry(settings.mlflow)
+    assert registered(mine, name, "k1", tmp_path).version == "1"
+
+
 def test_a_dead_server_is_named_with_its_address(settings: Settings) -> None:
     dead = Registry(settings.mlflow.model_copy(update={"tracking_uri": "http://127.0.0.1:1"}))
     with pytest.raises(Unavailable, match=r"MLflow at http://127.0.0.1:1 does not answer"):
