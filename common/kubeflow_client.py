@@ -81,6 +81,8 @@ class LocalPipelines:
             return PipelineRun(run_id, "FAILED", said[-1])
         finally:
             shutil.rmtree(place, ignore_errors=True)
+            with contextlib.suppress(OSError):  # another pipeline's run is in it
+                place.parent.rmdir()
         return PipelineRun(run_id, SUCCEEDED)
 
 
