@@ -37,16 +37,16 @@ def run_command(
     Raises CommandFailed on a non-zero code and DeadlineExceeded after `deadline_seconds`; either way, and
     when we are interrupted, nothing of the group is left. Secrets belong in `env`, never in `args`.
     """
-    child = subprocess.Popen(
+    with subprocess.Popen(
         list(args), cwd=cwd, env=env, stdin=subprocess.PIPE if input is not None else subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0,
-    )  # fmt: skip
-    try:
-        stdout, stderr = child.communicate(input, timeout=deadline_seconds)
-    except subprocess.TimeoutExpired:
-        raise DeadlineExceeded(f"`{_shown(args)}` did not end within {deadline_seconds:g} s.") from None
-    finally:
-        _end_group(child)
+    ) as child:  # fmt: skip
+        try:
+            stdout, stderr = child.communicate(input, timeout=deadline_seconds)
+        except subprocess.TimeoutExpired:
+            raise DeadlineExceeded(f"`{_shown(args)}` did not end within {deadline_seconds:g} s.") from None
+        finally:
+            _end_group(child)
     if child.returncode:
         raise CommandFailed(_shown(args), child.returncode, stderr.decode(errors="replace"))
     return stdout.decode(errors="replace")
