@@ -54,6 +54,17 @@ class PipelineRun:
 class LocalPipelines:
     """Kubeflow's local runner, in a process that takes its components with it when it ends."""
 
+    def ping(self) -> str:
+        """The runner's version."""
+        from importlib.metadata import version
+
+        return f"kfp.local {version('kfp')}"
+
+    def probe_write(self) -> None:
+        """Look whether the place for the run's files can be written to. Raises OSError."""
+        with tempfile.TemporaryDirectory(dir=state_dir()):
+            return
+
     def run(
         self, name: str, package: bytes, arguments: Mapping[str, Any], *, key: str, deadline_seconds: float
     ) -> PipelineRun:
@@ -91,6 +102,16 @@ class ClusterPipelines:
 
     def __init__(self, settings: Section) -> None:
         self.settings = settings
+
+    def ping(self) -> str:
+        """What the server says of itself. Raises Unavailable, AccessRefused."""
+        with self._translated():
+            return f"Kubeflow Pipelines {self._client.get_kfp_healthz().tag_name or ''}".strip()
+
+    def probe_write(self) -> None:
+        """Ask for the pipelines. No write leaves nothing here, but a token that may read nothing shows."""
+        with self._translated():
+            self._client.list_pipelines(page_size=1)
 
     def run(
         self, name: str, package: bytes, arguments: Mapping[str, Any], *, key: str, deadline_seconds: float

@@ -65,6 +65,21 @@ class Registry:
         if status >= 500:
             raise self._unavailable(f"it answered {status}")
 
+    def ping(self) -> str:
+        """The server's version. Raises Unavailable."""
+        import requests
+
+        self.probe()
+        try:
+            return f"MLflow {requests.get(f'{self.settings.tracking_uri}/version', timeout=PROBE_SECONDS).text.strip()}"
+        except requests.RequestException as error:
+            raise self._unavailable(type(error).__name__) from error
+
+    def probe_write(self) -> None:
+        """Tag the experiment that every server has: the least that needs the right to write."""
+        with self._translated():
+            self.client.set_experiment_tag("0", "mlops.write_probe", "ok")
+
     def prepare_environment(self) -> None:
         """Set what MLflow reads from the environment only: deadlines, silence, credentials; ours, not the user's."""
         os.environ.update(QUIET)

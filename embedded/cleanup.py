@@ -21,7 +21,7 @@ KEPT_CACHE_BYTES = 2 * 1024**3
 KEPT_LOG_BYTES = 1024**2
 MADE_BY_US = (
     "addresses.yaml", "seeded.yaml", "kubeconfig", "embedded", "logs", "ledger.db", "ledger.db-wal", "ledger.db-shm",
-    "run.json", "runs", "cache", "dvc", "secrets", "run.lock",
+    "run.json", "runs", "cache", "dvc", "feast", "pipelines", "secrets", "run.lock",
 )  # fmt: skip
 
 

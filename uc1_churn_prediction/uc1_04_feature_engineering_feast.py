@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from common.cli import main
 from common.errors import StepFailed
-from common.feast_client import FeatureTable
 from common.step import step
 from common.tools import Tools
-from uc1_churn_prediction.feature_table import Roles, publish_features, view_name
 from uc1_churn_prediction.results import CustomerFeatures, RawCustomers, ValidCustomers
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from common.feast_client import FeatureTable
 
 SAMPLE = 50
 
@@ -30,6 +30,8 @@ SAMPLE = 50
     deadline_seconds=900,
 )
 def run(tools: Tools, valid: ValidCustomers) -> CustomerFeatures:
+    from uc1_churn_prediction.feature_table import Roles, publish_features
+
     raw = valid.raw
     table = publish_features(tools.minio, tools.settings, raw.uri, Roles(raw.entity, raw.label, raw.event_time))
     written = tools.feast.publish(table)
@@ -42,14 +44,14 @@ def run(tools: Tools, valid: ValidCustomers) -> CustomerFeatures:
     return customer_features(raw, table, online_rows=len(newest))
 
 
-def differing(tools: Tools, table: FeatureTable, newest: "pd.DataFrame") -> list[str]:
+def differing(tools: Tools, table: "FeatureTable", newest: "pd.DataFrame") -> list[str]:
     """Read a sample back from the online store; returns the features whose values are not the newest ones."""
     sample = newest.iloc[:: max(1, len(newest) // SAMPLE)].reset_index(drop=True)
     online = tools.feast.online(table, sample[table.entity].tolist())
     return [name for name in table.features if not _same(sample[name], online[name], name in table.numeric)]
 
 
-def refuse_differing(tools: Tools, table: FeatureTable, newest: "pd.DataFrame") -> None:
+def refuse_differing(tools: Tools, table: "FeatureTable", newest: "pd.DataFrame") -> None:
     """Raise StepFailed where the online store does not answer what was written to it."""
     if wrong := differing(tools, table, newest):
         raise StepFailed(
@@ -58,7 +60,7 @@ def refuse_differing(tools: Tools, table: FeatureTable, newest: "pd.DataFrame") 
         )
 
 
-def newest_features(tools: Tools, table: FeatureTable) -> "pd.DataFrame":
+def newest_features(tools: Tools, table: "FeatureTable") -> "pd.DataFrame":
     """The last features of each entity: what the online store must answer."""
     import pyarrow.parquet as pq
 
@@ -75,7 +77,7 @@ def _same(offline: "pd.Series", online: "pd.Series", is_number: bool) -> bool:
     return bool(offline.tolist() == online.tolist())
 
 
-def customer_features(raw: RawCustomers, table: FeatureTable, online_rows: int) -> CustomerFeatures:
+def customer_features(raw: RawCustomers, table: "FeatureTable", online_rows: int) -> CustomerFeatures:
     """The result: where the features are, and what they are."""
     return CustomerFeatures(
         raw=raw, uri=table.uri, digest=table.digest, view=table.view, service=table.service, rows=raw.rows,
@@ -86,6 +88,7 @@ def customer_features(raw: RawCustomers, table: FeatureTable, online_rows: int) 
 def observe(tools: Tools) -> dict[str, Any]:
     """Which features are online, whether their object is still there, and what the definitions are."""
     from common.digest import sha256_of
+    from uc1_churn_prediction.feature_table import view_name
 
     view = view_name(tools.settings.uc1.model_name)
     held = tools.feast.held_online(view)

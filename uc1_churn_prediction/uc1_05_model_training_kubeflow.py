@@ -9,16 +9,16 @@ Run it alone:  python uc1_churn_prediction/uc1_05_model_training_kubeflow.py
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from common.cli import main
 from common.errors import GateRefused, StepFailed
-from common.kubeflow_client import publish_package
-from common.registry import Version
 from common.step import step
 from common.tools import Tools
 from uc1_churn_prediction.results import CustomerFeatures, ModelVersion, TrainedModels
-from uc1_churn_prediction.training.component import error_key, left_error, pictures_key
+
+if TYPE_CHECKING:
+    from common.registry import Version
 
 DEADLINE_SECONDS = 1800
 
@@ -42,26 +42,28 @@ def run(tools: Tools, features: CustomerFeatures) -> TrainedModels:
 
 def publish_pipeline(tools: Tools) -> tuple[str, bytes]:
     """Compile the pipeline and publish it under its digest; returns its URI and its YAML."""
+    from common.kubeflow_client import publish_package
     from uc1_churn_prediction.training_pipeline import NAME, compile_pipeline
 
     package = compile_pipeline(tools.settings.kubeflow.image)
     return publish_package(tools.minio, NAME, package), package
 
 
-def registered(tools: Tools) -> list[Version]:
+def registered(tools: Tools) -> "list[Version]":
     """The versions that this key has registered, in the order of uc1.algorithms, whatever became of them since."""
     by_key = {version.key: version for version in tools.mlflow.versions(tools.settings.uc1.model_name)}
     wanted = (f"{tools.context.key}:{algorithm}" for algorithm in tools.settings.uc1.algorithms)
     return [by_key[key] for key in wanted if key in by_key]
 
 
-def lost_files(tools: Tools, versions: Sequence[Version]) -> list[str]:
+def lost_files(tools: Tools, versions: "Sequence[Version]") -> list[str]:
     """Digests of models whose file is gone from object storage. Training again makes the same bytes again."""
     return [each.digest for each in versions if not tools.minio.exists(tools.minio.key(f"{each.uri}/model.onnx"))]
 
 
 def run_pipeline(tools: Tools, package: bytes, features: CustomerFeatures) -> None:
     """Run the pipeline to its end. Raises what its component said was wrong."""
+    from uc1_churn_prediction.training.component import error_key, left_error
     from uc1_churn_prediction.training_pipeline import NAME
 
     key = tools.context.key
@@ -80,7 +82,7 @@ def run_pipeline(tools: Tools, package: bytes, features: CustomerFeatures) -> No
     tools.context.effect("pipeline_run", ended.id, pipeline=NAME)
 
 
-def refuse_unless_one_passed(versions: list[Version]) -> None:
+def refuse_unless_one_passed(versions: "list[Version]") -> None:
     """Raise GateRefused with every reason where no version passed its gate."""
     refused = [version for version in versions if version.gate != "passed"]
     if len(refused) == len(versions):
@@ -89,7 +91,7 @@ def refuse_unless_one_passed(versions: list[Version]) -> None:
 
 
 def trained_models(
-    tools: Tools, features: CustomerFeatures, pipeline_uri: str, versions: list[Version], champion: Version | None
+    tools: Tools, features: CustomerFeatures, pipeline_uri: str, versions: "list[Version]", champion: "Version | None"
 ) -> TrainedModels:
     """The result: what this key registered, and who is champion now."""
     name = tools.settings.uc1.model_name
@@ -104,8 +106,10 @@ def trained_models(
     )
 
 
-def model_version(tools: Tools, version: Version) -> ModelVersion:
+def model_version(tools: Tools, version: "Version") -> ModelVersion:
     """A registered version as a result."""
+    from uc1_churn_prediction.training.component import pictures_key
+
     pictures = tools.minio.uri(pictures_key(tools.context.key, version.algorithm))
     return ModelVersion(
         version=version.version, algorithm=version.algorithm, state=version.state, digest=version.digest,

@@ -92,7 +92,6 @@ def test_a_failing_component_is_told_by_its_own_last_line() -> None:
     assert ran.error == "ValueError: rows are missing"
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pipes of the killed group
 def test_a_pipeline_that_takes_too_long_is_ended() -> None:
     with pytest.raises(DeadlineExceeded, match="did not end within 4 s"):
         LocalPipelines().run("work", PACKAGE, {"text": "sleep:"}, key="k1", deadline_seconds=4)
