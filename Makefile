@@ -33,11 +33,11 @@ bench: .venv/.for-developing
 	@$(BIN)/python benchmarks/serving.py
 
 clean:
-	@test ! -x $(BIN)/python || $(BIN)/python -m embedded reset --yes
+	@test ! -e .venv/.for-running || $(BIN)/python -m embedded reset --yes
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 # Bytecode is compiled at once, on all cores: libraries this large import 2 to 4 times slower without it.
-.venv/.for-running: requirements.txt requirements.lock pyproject.toml | .venv/bin/python
+.venv/.for-running: requirements.txt requirements.lock pyproject.toml | .venv/.made
 	@echo "Installing the locked requirements into .venv (some minutes, once) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.txt
 	@$(BIN)/python -m compileall -q -j 0 .venv/lib > /dev/null 2>&1 || true
@@ -48,7 +48,9 @@ clean:
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
-.venv/bin/python:
+# The stamp comes last: an environment that was killed half-way is made again.
+.venv/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
 	  { echo "This project needs Python 3.11; give its path: make run PYTHON=/path/to/python3.11"; exit 1; }
-	@$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv --clear .venv
+	@touch $@

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from common.errors import MlopsError
+from common.failures import explain
 
 
 def main() -> int:
@@ -20,9 +20,10 @@ def main() -> int:
     commands: dict[str, Callable[[argparse.Namespace], int]] = {"config": _config, "doctor": _doctor, "audit": _audit}
     try:
         return commands[options.command](options)
-    except MlopsError as error:
-        print(error.message, error.hint, file=sys.stderr)
-        return int(error.exit_code)
+    except Exception as error:  # where the process ends: a sentence and a code, whatever it was
+        failure = explain(error)
+        print(failure.cause, failure.hint, file=sys.stderr)
+        return int(failure.code)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -65,10 +66,13 @@ def _doctor(options: argparse.Namespace) -> int:
 
 def _audit(options: argparse.Namespace) -> int:
     from common.config import load_settings
-    from common.session import opened_ledger
+    from common.ledger import ledger_to_read
 
-    with opened_ledger(load_settings(options.env, options.config, tuple(options.set))) as ledger:
-        bad = ledger.first_bad_entry()
+    ledger = ledger_to_read(load_settings(options.env, options.config, tuple(options.set)))
+    if ledger is None:
+        print("There is no ledger yet: nothing has run.")
+        return 1
+    bad = ledger.first_bad_entry()
     print("The audit trail is whole." if bad is None else f"Entry {bad} is not what was written.")
     return 0 if bad is None else 1
 

@@ -88,7 +88,7 @@ def _addresses_layer(embedded: set[str]) -> Layer:
 def _seeded_layer(layers: list[Layer]) -> Layer:
     """What the embedded platform knows of the table it seeded, unless the configuration names a source."""
     named = _merged(layers).get("uc1") or {}
-    if named.get("query") or named.get("table") not in (None, "customers"):
+    if not isinstance(named, dict) or named.get("query") or named.get("table") not in (None, "customers"):
         return Layer("seeded.yaml", {})
     return yaml_layer(state_dir() / "seeded.yaml")
 
@@ -161,9 +161,13 @@ def _refuse_laptop_values(settings: Settings) -> None:
 
 
 def secrets_of(section: BaseModel) -> dict[str, str]:
-    """The secrets of a section in clear text, by key; empty ones left out."""
+    """The secrets of a section in clear text, by key, passwords inside URLs included; empty ones left out."""
+    from urllib.parse import urlsplit
+
     from pydantic import SecretStr
 
     values = {key: getattr(section, key) for key in type(section).model_fields}
     secrets = {key: v.get_secret_value() for key, v in values.items() if isinstance(v, SecretStr)}
-    return {key: secret for key, secret in secrets.items() if secret}
+    urls = {key: v for key, v in {**values, **secrets}.items() if isinstance(v, str) and "://" in v}
+    inside = {f"{key} (its password)": urlsplit(url).password for key, url in urls.items()}
+    return {key: secret for key, secret in {**secrets, **inside}.items() if secret}

@@ -6,9 +6,10 @@ Each source becomes a Layer, a nested dict with a name, so that the loader can s
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import yaml
+from pydantic import SecretStr
 
 from common.errors import ConfigError
 from common.settings import Settings
@@ -59,11 +60,13 @@ def yaml_layer(path: Path, required: bool = False) -> Layer:
         if required:
             raise ConfigError(f"There is no configuration file {path}.", "Give one with --config FILE.") from None
         return Layer(path.name, {})
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.", "Give a file with --config FILE.") from None
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:  # a date that is none, a key that is a map
         raise ConfigError(f"{path} is not valid YAML: {_one_line(error)}") from None
     if values is not None and not isinstance(values, dict):
         raise ConfigError(f"{path} must hold sections such as `postgres:`, not {type(values).__name__}.")
-    return Layer(path.name, _with_secrets_read(values or {}, path.name))
+    return Layer(path.name, _with_secrets_read(values or {}, path.name, path.parent))
 
 
 def environment_layer(environ: Mapping[str, str]) -> Layer:
@@ -72,7 +75,7 @@ def environment_layer(environ: Mapping[str, str]) -> Layer:
     for name, text in environ.items():
         parts = name.lower().removeprefix("mlops_").split("__")
         if name.upper().startswith("MLOPS_") and (len(parts) > 1 or parts[0] == "environment"):
-            put(values, ".".join(parts), _parsed(text))
+            put(values, ".".join(parts), typed(".".join(parts), text))
     return Layer("environment", _with_secrets_read(values, "the environment"))
 
 
@@ -105,7 +108,7 @@ def overrides_layer(assignments: tuple[str, ...]) -> Layer:
         path, equals, text = assignment.partition("=")
         if not equals or not path.strip():
             raise ConfigError(f"--set wants a.b=value, not {assignment!r}.")
-        put(values, path.strip(), _parsed(text))
+        put(values, path.strip(), typed(path.strip(), text))
     return Layer("--set", values)
 
 
@@ -114,6 +117,8 @@ def put(values: dict[str, Any], path: str, value: Any) -> None:
     *parents, last = path.split(".")
     for parent in parents:
         values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"{path} cannot be set: {parent} is set to a value of its own.")
     values[last] = value
 
 
@@ -126,24 +131,44 @@ def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield f"{prefix}{key}", value
 
 
-def _parsed(text: str) -> Any:
-    """Numbers, booleans and lists as YAML reads them; everything else stays the text it is."""
+def typed(path: str, text: str) -> Any:
+    """A value from the environment or the command line, as its setting wants it: a password of digits stays text.
+
+    Where the setting is no text, numbers, booleans, lists and null are what YAML reads.
+    """
+    wanted = _annotation(path)
+    if wanted in (str, SecretStr):
+        return text
     try:
         value = yaml.load(text, _UniqueKeys)  # noqa: S506 (a SafeLoader)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, TypeError):
         return text
-    return value if isinstance(value, bool | int | float | list | dict) else text
+    is_text = str in get_args(wanted) and int not in get_args(wanted)
+    return text if is_text and value is not None else value
 
 
-def _with_secrets_read(values: dict[str, Any], where: str) -> dict[str, Any]:
-    """Replace `password_file: path` by the file's content as `password`, in every section."""
+def _annotation(path: str) -> Any:
+    """The type of the setting at a dotted path; None where there is no such setting."""
+    found: Any = Settings
+    for part in path.split("."):
+        fields = getattr(found, "model_fields", {})
+        found = fields[part].annotation if part in fields else None
+    return found
+
+
+def _with_secrets_read(values: dict[str, Any], where: str, beside: Path | None = None) -> dict[str, Any]:
+    """Replace `password_file: path` by the file's content as `password`, in every section.
+
+    A relative path in a file is meant beside that file, whatever directory a script is started from.
+    """
     for name, section in values.items():
         field = Settings.model_fields.get(name)
         if field is None or not isinstance(section, dict):
             continue
         known = getattr(field.annotation, "model_fields", {})
         for key in [key for key in section if key.endswith("_file") and key not in known]:
-            section[key.removesuffix("_file")] = _secret(Path(str(section.pop(key))), f"{name}.{key} in {where}")
+            path = (beside or Path()) / str(section.pop(key))
+            section[key.removesuffix("_file")] = _secret(path, f"{name}.{key} in {where}")
     return values
 
 

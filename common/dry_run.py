@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from common.config import load_settings, state_dir
-from common.ledger import Ledger
+from common.config import load_settings
+from common.ledger import Ledger, ledger_to_read
 from common.pipeline import Pipeline
 from common.runner import result_of, static_key
 from common.settings import Settings
@@ -15,8 +15,7 @@ from common.step import Result, Step
 def plan(pipelines: Sequence[Pipeline], options: argparse.Namespace) -> str:
     """One paragraph a step: runs or unchanged, why, and what it writes."""
     settings = load_settings(options.env, options.config, tuple(options.set))
-    place = state_dir() / "ledger.db"
-    ledger = Ledger(place) if place.exists() else None
+    ledger = ledger_to_read(settings)
     known: dict[type[Result], Result | None] = {}
     lines = []
     for step in [s for pipeline in pipelines for s in pipeline.selected(options.from_step, options.until)]:

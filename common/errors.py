@@ -95,6 +95,10 @@ class DeadlineExceeded(MlopsError):
     exit_code = ExitCode.DEADLINE
 
 
+class Expired(BaseException):
+    """A deadline passed while a step was running. Not an Exception, so that no library swallows it."""
+
+
 class Interrupted(BaseException):
     """SIGINT or SIGTERM arrived. Not an Exception, so that no `except Exception` swallows it."""
 

@@ -4,7 +4,7 @@ import errno
 import traceback
 from dataclasses import dataclass
 
-from common.errors import ExitCode, Interrupted, MlopsError
+from common.errors import ExitCode, Expired, Interrupted, MlopsError
 from common.logger import without_secrets
 
 DISK = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
@@ -32,6 +32,8 @@ def _explained(error: BaseException) -> tuple[ExitCode, str, str]:
         return error.exit_code, error.message, error.hint
     if isinstance(error, Interrupted):
         return error.exit_code, "Stopped by a signal; run it again to go on where it was.", ""
+    if isinstance(error, Expired):
+        return ExitCode.DEADLINE, str(error), "The log says what it waited for; the step's file sets its deadline."
     if isinstance(error, KeyboardInterrupt):
         return ExitCode.INTERRUPTED, "Stopped by Ctrl-C; run it again to go on where it was.", ""
     if isinstance(error, OSError) and error.errno in DISK:

@@ -4,20 +4,26 @@ SQLite in the state directory, or PostgreSQL where several machines share it (`l
 of the world: every effect carries its key where it lives, so that losing this file duplicates nothing.
 """
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
-from common.errors import StorageFull
-from common.logger import get_logger, without_secrets
+from common.errors import MlopsError, StorageFull, Unavailable
+from common.logger import get_logger
+from common.paths import state_dir
+
+if TYPE_CHECKING:
+    from common.settings import Settings
 
 log = get_logger(__name__)
 GOOD = ("done", "unchanged")
+DAMAGED = ("not a database", "malformed")
 FIRST_HASH = "0" * 64
 
 _metadata = sa.MetaData()
@@ -37,6 +43,20 @@ _events = sa.Table(
 )  # fmt: skip
 
 
+def ledger_to_read(settings: "Settings") -> "Ledger | None":
+    """The ledger of this configuration as it is, for looking only; None where there is none yet."""
+    if url := settings.ledger.url.get_secret_value():
+        return Ledger(sa.make_url(url), read_only=True)
+    place = ledger_file(settings)
+    return Ledger(place, read_only=True) if place.exists() else None
+
+
+def ledger_file(settings: "Settings") -> Path:
+    """Where this machine keeps it; one for each environment, whose results must not become another's inputs."""
+    name = "ledger.db" if settings.environment == "development" else f"ledger.{settings.environment}.db"
+    return state_dir() / name
+
+
 class Event(NamedTuple):
     """A row of the ledger; `body` holds what is particular to its kind."""
 
@@ -53,30 +73,34 @@ class Event(NamedTuple):
 
 
 class Ledger:
-    """Append and read events. Appending is one short transaction, durable when it returns."""
+    """Append and read events. Appending is one short transaction, durable when it returns.
 
-    def __init__(self, url: sa.URL | Path) -> None:
-        self._url = sa.URL.create("sqlite", database=str(url)) if isinstance(url, Path) else url
-        if isinstance(url, Path):
+    Opened `read_only`, it neither makes, repairs nor moves anything: an audit must not touch the evidence.
+    """
+
+    def __init__(self, url: sa.URL | Path, read_only: bool = False) -> None:
+        self._read_only = read_only
+        self._url = _file_url(url, read_only) if isinstance(url, Path) else url
+        if isinstance(url, Path) and not read_only:
             url.parent.mkdir(parents=True, exist_ok=True)
         self._engine = self._opened()
 
     def append(
         self, run: str, kind: str, step: str = "", state: str = "", result_type: str = "", body: Any = None
     ) -> None:
-        """Add an event. Raises StorageFull where the disk refuses it."""
-        text = without_secrets(json.dumps(body or {}, sort_keys=True, default=str))
+        """Add an event. Raises StorageFull where the disk refuses it, Unavailable where a server is gone.
+
+        Bodies hold results, which must come back as they went in: what is free text in them is clean already.
+        """
+        text = json.dumps(body or {}, sort_keys=True, default=str)
         at = datetime.now(UTC).isoformat(timespec="microseconds")
         names = {"run": run, "kind": kind, "step": step, "state": state, "result_type": result_type}
-        try:
-            with self._engine.connect().execution_options(immediate=True) as connection, connection.begin():
-                self._lock(connection)
-                seq, prev = self._tail(connection)
-                chained = {"seq": seq + 1, "at": at, **names, "body": text, "prev": prev}
-                connection.execute(_events.insert().values(**chained, hash=_hash(chained)))
-        except sa.exc.OperationalError as error:
-            place = self._url.render_as_string()
-            raise StorageFull(f"The ledger at {place} refuses to be written: {error.orig}.") from error
+        options = self._engine.execution_options(immediate=True)
+        with self._translated("written to"), options.connect() as connection, connection.begin():
+            self._lock(connection)
+            seq, prev = self._tail(connection)
+            chained = {"seq": seq + 1, "at": at, **names, "body": text, "prev": prev}
+            connection.execute(_events.insert().values(**chained, hash=_hash(chained)))
 
     def latest_good(self, step: str) -> Event | None:
         """The newest good end of this step."""
@@ -92,7 +116,7 @@ class Ledger:
         """Runs that started and never said that they ended."""
         ended = sa.select(_events.c.run).where(_events.c.kind == "run_ended")
         query = sa.select(_events.c.run).where(_events.c.kind == "run_started", _events.c.run.not_in(ended))
-        with self._engine.connect() as connection:
+        with self._translated("read"), self._engine.connect() as connection:
             return [row.run for row in connection.execute(query)]
 
     def events(self, after: int = 0, run: str | None = None) -> Iterator[Event]:
@@ -105,7 +129,7 @@ class Ledger:
     def first_bad_entry(self) -> int | None:
         """The sequence number of the first event whose hash or link is wrong; None when the chain holds."""
         prev, expected = FIRST_HASH, 1
-        with self._engine.connect() as connection:
+        with self._translated("read"), self._engine.connect() as connection:
             for row in connection.execute(sa.select(_events).order_by(_events.c.seq)).mappings():
                 values = {name: row[name] for name in row if name != "hash"}
                 if row["seq"] != expected or row["prev"] != prev or row["hash"] != _hash(values):
@@ -118,29 +142,52 @@ class Ledger:
         self._engine.dispose()
 
     def _first(self, *conditions: Any) -> Event | None:
-        with self._engine.connect() as connection:
+        with self._translated("read"), self._engine.connect() as connection:
             row = connection.execute(sa.select(_events).where(*conditions).order_by(_events.c.seq.desc())).first()
         return _event(row) if row else None
 
     def _opened(self) -> sa.Engine:
         """Create what is missing; a file that is no database any more is moved aside, and said."""
+        with self._translated("opened"):
+            try:
+                return self._prepared()
+            except sa.exc.DatabaseError as error:
+                if self._read_only or not self._is_file() or not any(words in str(error) for words in DAMAGED):
+                    raise
+                self._move_aside()
+                return self._prepared()
+
+    def _move_aside(self) -> None:
+        place = Path(str(self._url.database))
+        stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+        for path in (place, *(place.with_name(place.name + extra) for extra in ("-wal", "-shm"))):
+            if path.exists():
+                path.replace(path.with_name(f"{path.name}.broken-{stamp}"))
+        aside = f"{place}.broken-{stamp}"
+        log.warning("a damaged ledger is moved aside; effects are found where they live", aside=aside)
+
+    @contextlib.contextmanager
+    def _translated(self, verb: str) -> Iterator[None]:
+        """The database's errors in our words; the password of a URL is in none of them."""
         try:
-            return self._prepared()
-        except sa.exc.DatabaseError as error:
-            if self._url.get_backend_name() != "sqlite" or "not a database" not in str(error) + "malformed":
-                raise
-            broken = Path(str(self._url.database))
-            aside = broken.with_suffix(f".broken-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
-            broken.replace(aside)
-            log.warning("a damaged ledger is moved aside; effects are found where they live", aside=str(aside))
-            return self._prepared()
+            yield
+        except sa.exc.DBAPIError as error:
+            place = self._url.render_as_string()
+            said = str(error.orig).strip().splitlines()[0]
+            kind: type[MlopsError] = StorageFull if self._is_file() else Unavailable
+            raise kind(f"The ledger at {place} cannot be {verb}: {said}.", "Check ledger.url, or the disk.") from error
+
+    def _is_file(self) -> bool:
+        return self._url.get_backend_name() == "sqlite"
 
     def _prepared(self) -> sa.Engine:
         engine = sa.create_engine(self._url, connect_args=_connect_args(self._url))
-        if self._url.get_backend_name() == "sqlite":
-            sa.event.listen(engine, "connect", _sqlite_durable)
+        if self._is_file():
+            sa.event.listen(engine, "connect", _sqlite_read_only if self._read_only else _sqlite_durable)
             sa.event.listen(engine, "begin", _sqlite_begin)
-        _metadata.create_all(engine)
+            _check(engine)
+        if not self._read_only:
+            _metadata.create_all(engine)
         return engine
 
     def _tail(self, connection: sa.Connection) -> tuple[int, str]:
@@ -155,7 +202,18 @@ class Ledger:
 
 
 def _connect_args(url: sa.URL) -> dict[str, Any]:
-    return {"timeout": 5} if url.get_backend_name() == "sqlite" else {"connect_timeout": 5}
+    if url.get_backend_name() == "sqlite":
+        return {"timeout": 5}
+    return {"connect_timeout": 5, "options": "-c statement_timeout=10s"}
+
+
+def _file_url(path: Path, read_only: bool) -> sa.URL:
+    query = {"mode": "ro", "uri": "true"} if read_only else {}
+    return sa.URL.create("sqlite", database=f"file:{path}" if read_only else str(path), query=query)
+
+
+def _sqlite_read_only(connection: Any, _: Any) -> None:
+    connection.isolation_level = None
 
 
 def _sqlite_durable(connection: Any, _: Any) -> None:
@@ -168,6 +226,14 @@ def _sqlite_begin(connection: sa.Connection) -> None:
     """A writer takes the write lock at once: two writers wait for each other instead of failing half-way."""
     immediate = connection.get_execution_options().get("immediate")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+def _check(engine: sa.Engine) -> None:
+    """Look for damage now: found in the middle of a run it would cost the run."""
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+    if found != "ok":
+        raise sa.exc.DatabaseError("PRAGMA quick_check", None, Exception(f"malformed: {found}"))
 
 
 def _hash(values: dict[str, Any]) -> str:

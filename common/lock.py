@@ -8,14 +8,18 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from common.errors import Locked
+from common.errors import Locked, Unavailable
 from common.logger import get_logger
 from common.paths import state_dir
 from common.publish import sweep_temporaries, write_atomically
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 log = get_logger(__name__)
 RUN_MARK = "MLOPS_RUN_MARK"
@@ -34,26 +38,44 @@ def run_lock(run_id: str, command: str, wait_seconds: float = 0) -> Iterator[Non
     except Timeout:
         raise Locked(_holder(directory), "Wait for it, or give --wait-lock SECONDS.") from None
     try:
-        _end_leftovers(directory)
         _sign(directory, run_id, command)
+        _end_leftovers(directory)
         yield
     finally:
+        (directory / "run.json").unlink(missing_ok=True)
         lock.release()
 
 
 @contextlib.contextmanager
-def shared_lock(url: str) -> Iterator[None]:
-    """The same across machines, where they share a ledger: a PostgreSQL advisory lock, held by its session."""
+def shared_lock(url: str, wait_seconds: float = 0) -> Iterator[None]:
+    """The same across machines, where they share a ledger: a PostgreSQL advisory lock, held by its session.
+
+    No transaction is left open meanwhile: a server that ends idle transactions would take the lock away.
+    Raises Locked, and Unavailable where the server does not answer.
+    """
     import sqlalchemy as sa
 
-    engine = sa.create_engine(url, connect_args={"connect_timeout": 5, "application_name": "mlops run"})
+    options = {"connect_timeout": 5, "application_name": "mlops run"}
+    engine = sa.create_engine(url, connect_args=options, isolation_level="AUTOCOMMIT")
     try:
         with engine.connect() as connection:
-            if not connection.scalar(sa.text("SELECT pg_try_advisory_lock(hashtext('mlops run'))")):
-                raise Locked("A run on another machine holds the shared ledger's lock.", "Wait for it to end.")
+            _wait_for_advisory_lock(connection, wait_seconds)
             yield
+    except sa.exc.OperationalError as error:
+        said = str(error.orig).strip().splitlines()[0]
+        raise Unavailable(f"The shared ledger does not answer: {said}.", "Check ledger.url.") from error
     finally:
         engine.dispose()
+
+
+def _wait_for_advisory_lock(connection: "Connection", wait_seconds: float) -> None:
+    import sqlalchemy as sa
+
+    end = time.monotonic() + wait_seconds
+    while not connection.scalar(sa.text("SELECT pg_try_advisory_lock(hashtext('mlops run'))")):
+        if time.monotonic() >= end:
+            raise Locked("A run on another machine holds the shared ledger's lock.", "Wait for it to end.")
+        time.sleep(0.5)
 
 
 def mark_children(run_id: str) -> None:
@@ -84,8 +106,8 @@ def _end_leftovers(directory: Path) -> None:
         with contextlib.suppress(psutil.Error):
             log.warning("ending a process that a dead run left behind", pid=process.pid)
             process.kill()
-    _wait_gone(left)
-    for place in (directory, directory / "cache", directory / "runs"):
+    psutil.wait_procs(left, timeout=5)
+    for place in (directory, directory / "cache", directory / "runs", *(directory / "runs").glob("*")):
         sweep_temporaries(place)
 
 
@@ -97,13 +119,3 @@ def _is_leftover(process: object, mark: str) -> bool:
         own = process.pid == os.getpid()
         return not own and process.environ().get(RUN_MARK, "").startswith(mark)
     return False
-
-
-def _wait_gone(processes: Sequence[object]) -> None:
-    import psutil
-
-    deadline = time.monotonic() + 5
-    alive = [p for p in processes if isinstance(p, psutil.Process)]
-    while alive and time.monotonic() < deadline:
-        alive = [p for p in alive if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
-        time.sleep(0.02)

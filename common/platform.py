@@ -90,7 +90,11 @@ def address_of(settings: Settings, name: str) -> tuple[str, int, str | None]:
 def _start(names: list[str]) -> None:
     environment = {name: value for name, value in os.environ.items() if name != RUN_MARK}
     command = [sys.executable, "-m", "embedded", "up", "--only", ",".join(names)]
-    done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, timeout=START_SECONDS)
+    try:
+        done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, timeout=START_SECONDS)
+    except subprocess.TimeoutExpired:
+        sentence = f"The embedded platform did not start within {START_SECONDS} s."
+        raise Unavailable(sentence, "python -m embedded status; its logs are in .state/logs.") from None
     if done.returncode:
         kind = ConfigError if done.returncode == ExitCode.CONFIG else Unavailable
         raise kind("The embedded platform did not start; the lines above say why.", "python -m embedded status")

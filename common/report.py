@@ -1,6 +1,7 @@
 """The report of a run: one self-contained HTML page, and the same as JSON, made of what the results say."""
 
 import json
+import shlex
 import sys
 from base64 import b64encode
 from collections.abc import Callable
@@ -10,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import MlopsError
-from common.logger import get_logger
+from common.logger import get_logger, without_secrets
 from common.publish import write_atomically
 from common.runner import Outcome
-from common.settings import Settings
+from common.settings import Settings, without_credentials
 
 log = get_logger(__name__)
 SYMBOLS = {"done": "✓", "unchanged": "=", "failed": "✗", "interrupted": "!"}
@@ -54,10 +55,10 @@ def as_html(run: Run, fetch: Callable[[str], bytes]) -> str:
         loader=PackageLoader("common", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters["inlined"] = lambda uri: _inlined(uri, fetch)
-    links = [("MLflow", run.settings.mlflow.tracking_uri), *_links(run)]
-    return environment.get_template("report.html.j2").render(
-        run=run, links=links, symbols=SYMBOLS, command=" ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
-    )
+    links = _links(run)
+    command = without_secrets(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))
+    page = environment.get_template("report.html.j2")
+    return page.render(run=run, links=links, symbols=SYMBOLS, command=command)
 
 
 def _inlined(uri: str, fetch: Callable[[str], bytes]) -> str:
@@ -74,7 +75,7 @@ def closing_lines(run: Run, directory: Path) -> str:
     width = max((len(outcome.step.name) for outcome in run.outcomes), default=0)
     lines = ["", *(_line(outcome, width) for outcome in run.outcomes), ""]
     lines += [f"{'Run':12} {run.run_id}, {run.seconds:.1f} s", f"{'Report':12} {directory / 'report.html'}"]
-    lines += [f"{label:12} {target}" for label, target in [("MLflow", run.settings.mlflow.tracking_uri), *_links(run)]]
+    lines += [f"{label:12} {target}" for label, target in _links(run)]
     if any(section.embedded for section in run.settings.services().values()):
         lines.append(f"{'Platform':12} stays up; stop it with `{_python()} -m embedded down`")
     return "\n".join(lines)
@@ -86,7 +87,8 @@ def _line(outcome: Outcome, width: int) -> str:
 
 
 def _links(run: Run) -> list[tuple[str, str]]:
-    return [link for outcome in run.outcomes if outcome.result for link in outcome.result.links()]
+    mlflow = ("MLflow", without_credentials(run.settings.mlflow.tracking_uri))
+    return [mlflow, *(link for outcome in run.outcomes if outcome.result for link in outcome.result.links())]
 
 
 def _outcome_as_data(outcome: Outcome) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from common.errors import Interrupted, UsageError
+from common.errors import Expired, Interrupted, UsageError
 from common.failures import Failure, explain
 from common.keys import code_digest, digest_of, lock_digest
 from common.ledger import Event, Ledger
@@ -55,7 +55,7 @@ class Runner:
         try:
             with self._watch.deadline(step.deadline_seconds, step.name):
                 state, result = self._resolved(step)
-        except (Exception, Interrupted) as error:  # where a step ends: whatever it was is noted and explained
+        except (Exception, Interrupted, Expired) as error:  # where a step ends: whatever it was is noted and explained
             return self._failed(step, error, time.monotonic() - started)
         self._results[type(result)] = result
         seconds = time.monotonic() - started

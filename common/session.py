@@ -14,9 +14,9 @@ from pathlib import Path
 from common import logger, platform
 from common.cli import tell
 from common.config import load_settings, secrets_of, state_dir
-from common.errors import ExitCode
-from common.failures import Failure
-from common.ledger import Ledger
+from common.errors import ExitCode, Expired
+from common.failures import Failure, explain
+from common.ledger import Ledger, ledger_file
 from common.lock import mark_children, run_lock, shared_lock
 from common.pipeline import Pipeline
 from common.publish import write_atomically
@@ -27,15 +27,17 @@ from common.tools import Tools
 from common.watch import Watch
 
 log = logger.get_logger(__name__)
+REPORT_SECONDS = 60
 
 
 def run_session(pipelines: Sequence[Pipeline], options: argparse.Namespace) -> int:
     """Run the pipelines under the lock and return the exit code."""
     run_id = new_run_id()
+    export(options)
     with logger.bound(run=run_id), run_lock(run_id, Path(sys.argv[0]).name, options.wait_lock):
         settings = ready_settings(pipelines, options)
         mark_children(run_id)
-        with opened_ledger(settings) as ledger:
+        with opened_ledger(settings, options.wait_lock) as ledger:
             close_unfinished(ledger)
             return _run(pipelines, options, settings, ledger, run_id)
 
@@ -50,30 +52,31 @@ def ready_settings(pipelines: Sequence[Pipeline], options: argparse.Namespace) -
     chosen = [s for pipeline in pipelines for s in pipeline.selected(options.from_step, options.until)]
     if platform.ensure_up(settings, {need for step in chosen for need in step.needs}, options.no_start):
         settings = load()
-    export(settings, options)
-    for section in settings.services().values():
+    for section in (*settings.services().values(), settings.ledger):
         logger.hide(*secrets_of(section).values())
     return settings
 
 
-def export(settings: Settings, options: argparse.Namespace) -> None:
-    """Let child processes, such as pipeline components, load the same settings."""
-    os.environ["MLOPS_ENVIRONMENT"] = settings.environment
-    if options.config:
-        os.environ["MLOPS_CONFIG_FILE"] = str(options.config.absolute())
+def export(options: argparse.Namespace) -> None:
+    """Let child processes, the platform and pipeline components, load the same settings from any directory."""
+    os.environ["MLOPS_STATE_DIR"] = str(state_dir())
+    if options.env:
+        os.environ["MLOPS_ENVIRONMENT"] = options.env
+    if config := options.config or os.environ.get("MLOPS_CONFIG_FILE"):
+        os.environ["MLOPS_CONFIG_FILE"] = str(Path(config).absolute())
     for assignment in options.set:
         path, _, value = assignment.partition("=")
         os.environ["MLOPS_" + path.strip().upper().replace(".", "__")] = value
 
 
 @contextlib.contextmanager
-def opened_ledger(settings: Settings) -> Iterator[Ledger]:
+def opened_ledger(settings: Settings, wait_seconds: float) -> Iterator[Ledger]:
     """The ledger: this clone's own file, or the shared one, with the lock across machines that it needs."""
     import sqlalchemy as sa
 
     url = settings.ledger.url.get_secret_value()
-    with shared_lock(url) if url else contextlib.nullcontext():
-        ledger = Ledger(sa.make_url(url) if url else state_dir() / "ledger.db")
+    with shared_lock(url, wait_seconds) if url else contextlib.nullcontext():
+        ledger = Ledger(sa.make_url(url) if url else ledger_file(settings))
         try:
             yield ledger
         finally:
@@ -99,19 +102,30 @@ def _run(
         ledger.append(run_id, "run_ended", state="interrupted", body={"code": code})
 
     started_utc, started = datetime.now(UTC), time.monotonic()
+    names = [pipeline.name for pipeline in pipelines]
+    tools = Tools(settings)
     with Watch(last_words).running() as watch:
-        names = [pipeline.name for pipeline in pipelines]
         ledger.append(run_id, "run_started", state=",".join(names), body={"environment": settings.environment})
-        tools = Tools(settings)
         runner = Runner(tools, ledger, watch, run_id, options.force)
         failure = _run_each(runner, pipelines, options)
         code = failure.code if failure else ExitCode.OK
+        ledger.append(run_id, "run_ended", state="failed" if failure else "done", body={"code": int(code)})
         run = Run(run_id, names, started_utc, time.monotonic() - started, tuple(runner.outcomes), int(code), settings)
-        directory = state_dir() / "runs" / run_id
-        write_report(run, directory, lambda uri: tools.minio.get_bytes(tools.minio.key(uri)))
-        ledger.append(run_id, "run_ended", state="done" if not failure else "failed", body={"code": int(code)})
-        _say(run, failure, directory, options)
+        _end(run, failure, tools, watch, options)
     return int(code)
+
+
+def _end(run: Run, failure: Failure | None, tools: Tools, watch: Watch, options: argparse.Namespace) -> None:
+    """Say how it went, whatever becomes of the report: it is made of what has already happened."""
+    directory = state_dir() / "runs" / run.run_id
+    try:
+        with watch.deadline(REPORT_SECONDS, "The report"):
+            write_report(run, directory, lambda uri: tools.minio.get_bytes(tools.minio.key(uri)))
+            if failure:
+                write_atomically(directory / "traceback.txt", failure.trace.encode(), 0o600)
+    except (Exception, Expired) as error:
+        log.warning("the report could not be written", cause=explain(error).cause)
+    _say(run, failure, directory, options)
 
 
 def _run_each(runner: Runner, pipelines: Sequence[Pipeline], options: argparse.Namespace) -> Failure | None:
@@ -127,6 +141,5 @@ def _say(run: Run, failure: Failure | None, directory: Path, options: argparse.N
     elif not options.quiet:
         print(closing_lines(run, directory))
     if failure:
-        write_atomically(directory / "traceback.txt", failure.trace.encode(), 0o600)
         tell(failure.code, failure.cause, failure.hint, failure.trace if options.verbose else "",
              run.outcomes[-1].step.name, run.run_id)  # fmt: skip

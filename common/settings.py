@@ -4,6 +4,7 @@ A wrong key or type is refused with its path. Secrets are SecretStr: they print 
 """
 
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
 Environment = Literal["development", "staging", "production"]
+
+
+def without_credentials(url: str) -> str:
+    """The URL without the user and password that some tools allow in it."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 class Section(BaseModel):

@@ -10,12 +10,13 @@ import os
 import select
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-from common.errors import DeadlineExceeded, ExitCode, Interrupted
+from common.errors import ExitCode, Expired, Interrupted
 
 GRACE_SECONDS = 8.0
 
@@ -48,7 +49,7 @@ class Watch:
 
     @contextlib.contextmanager
     def deadline(self, seconds: float, name: str) -> Iterator[None]:
-        """Raise DeadlineExceeded in the main thread when the block takes longer than `seconds`."""
+        """Raise Expired in the main thread when the block takes longer than `seconds`."""
         self._settled.clear()
         self._name, self._deadline = f"{name} did not end within {seconds:g} s.", time.monotonic() + seconds
         try:
@@ -81,11 +82,16 @@ class Watch:
                 if not self._ours.recv(1, socket.MSG_DONTWAIT):
                     return
             time.sleep(0.05)
-        self._last_words(int(code))
-        os._exit(int(code))
+        try:
+            print(f"It did not stop within {GRACE_SECONDS:g} s and is ended by force.", file=sys.stderr, flush=True)
+            words = threading.Thread(target=self._last_words, args=(int(code),), daemon=True)
+            words.start()
+            words.join(2)  # whatever keeps the main thread may keep the ledger too
+        finally:
+            os._exit(int(code))
 
     def _expire(self, _: int, __: FrameType | None) -> None:
-        raise DeadlineExceeded(self._name, "The log says what it waited for; the step's file sets its deadline.")
+        raise Expired(self._name)
 
 
 def _interrupt(number: int, _: FrameType | None) -> None:

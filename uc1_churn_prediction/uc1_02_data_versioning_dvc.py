@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 def run(tools: "Tools", raw: RawCustomers) -> DataVersion:
     """Hand the snapshot to DVC; the object in S3 stays the source, so no kill can lose it."""
     from common import snapshot
+    from common.settings import without_credentials
 
     store, path = tools.minio, tools.settings.uc1.raw_data_path
     file = snapshot.fetch(store, raw.uri, raw.sha256)
@@ -36,14 +37,6 @@ def run(tools: "Tools", raw: RawCustomers) -> DataVersion:
         tools.context.effect("commit", done.commit, path=path, md5=done.md5)
     repository = without_credentials(tools.settings.dvc.git_url)
     return DataVersion(raw=raw, path=path, md5=done.md5, commit=done.commit, remote=done.remote, repository=repository)
-
-
-def without_credentials(url: str) -> str:
-    """The URL without user and password, which git allows in it."""
-    from urllib.parse import urlsplit, urlunsplit
-
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def observe(tools: "Tools") -> dict[str, Any]:

@@ -170,3 +170,38 @@ def test_a_password_cannot_change_the_host_of_a_url(monkeypatch: pytest.MonkeyPa
     url = load_settings(config_file=path).postgres.url()
     assert (url.host, url.password) == ("db", "p@ss/w#d:1")
     assert "p@ss" not in repr(url)
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    [
+        "uc1=5", "uc1.as_of=2024-02-30", "uc1.as_of=soon", "uc1.expectations=5", "uc1.numeric={{ columns }}",
+        "uc1.seed=1e", "postgres=[]", "environment=[1", "uc1.gate.min_roc_auc=high", "postgres.port=", "=", "uc1.",
+    ],
+)  # fmt: skip
+def test_whatever_is_set_on_the_command_line_is_refused_in_one_sentence(assignment: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_settings(overrides=(assignment,))
+    assert "\n" not in refused.value.message
+
+
+def test_a_password_of_digits_stays_text_and_a_number_is_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = write(tmp_path, "postgres: {embedded: false}\n")
+    monkeypatch.setenv("MLOPS_POSTGRES__PASSWORD", "0123")
+    settings = load_settings(config_file=path, overrides=("uc1.table=null", "uc1.seed=7", "uc1.label=no"))
+    assert settings.postgres.password.get_secret_value() == "0123"
+    assert (settings.uc1.seed, settings.uc1.label, settings.uc1.positive_label) == (7, "no", True)
+
+
+def test_a_folder_and_a_broken_file_are_no_configuration(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_settings(config_file=tmp_path)
+    for text in ("uc1: {as_of: 2024-02-30}\n", "{{ host }}: 1\n", "uc1: !!python/name:os.system\n"):
+        with pytest.raises(ConfigError):
+            load_settings(config_file=write(tmp_path, text))
+
+
+def test_files_are_found_beside_the_file_that_names_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, "minio: {embedded: false, secret_key_file: pw}\n")
+    monkeypatch.chdir("/")
+    assert load_settings(config_file=path).minio.secret_key.get_secret_value() == "from-a-file"

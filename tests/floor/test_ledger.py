@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from common.errors import Locked, MlopsError, Unavailable
 from common.ledger import Ledger
+from common.lock import shared_lock
+from common.logger import hide
+from common.settings import Settings
 
 
 @pytest.fixture
@@ -74,3 +78,50 @@ def test_a_run_without_an_end_is_unfinished_until_it_is_ended(tmp_path: Path) ->
     assert ledger.unfinished_runs() == ["a"]
     ledger.append("a", "run_ended", state="interrupted")
     assert ledger.unfinished_runs() == []
+
+
+def test_a_ledger_that_was_cut_off_is_moved_aside_with_its_side_files(place: Path) -> None:
+    place.write_bytes(place.read_bytes()[: place.stat().st_size // 2])
+    ledger = Ledger(place)
+    assert ledger.latest_good("step0") is None
+    ledger.append("run", "run_started")
+    assert list(place.parent.glob("ledger.db.broken-*"))
+
+
+def test_reading_only_moves_and_makes_nothing_even_where_the_file_is_rubbish(tmp_path: Path) -> None:
+    place = tmp_path / "ledger.db"
+    place.write_bytes(b"rubbish" * 1000)
+    with pytest.raises(MlopsError, match="not a database"):
+        Ledger(place, read_only=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["ledger.db"]
+
+
+def test_a_result_comes_back_as_it_was_whatever_secret_looks_like_a_part_of_it(place: Path) -> None:
+    hide("mlops-password")
+    ledger = Ledger(place)
+    ledger.append("run", "step_ended", "step9", "done", "Thing", {"result": {"uri": "s3://mlops-password/x"}})
+    assert ledger.latest_good("step9").body["result"]["uri"] == "s3://mlops-password/x"  # type: ignore[union-attr]
+
+
+def test_a_shared_ledger_that_is_down_is_unavailable_and_its_password_is_not_shown() -> None:
+    import sqlalchemy as sa
+
+    url = sa.make_url("postgresql+psycopg2://user:CANARY-pw@127.0.0.1:1/ledger")
+    for opened in (lambda: Ledger(url), lambda: shared_lock(url.render_as_string(hide_password=False)).__enter__()):
+        with pytest.raises(Unavailable) as down:
+            opened()
+        assert "CANARY" not in str(down.value)
+
+
+def test_a_shared_ledger_has_one_run_at_a_time_and_keeps_the_chain(settings: Settings) -> None:
+    url = settings.postgres.url()
+    text = url.render_as_string(hide_password=False)
+    with shared_lock(text), pytest.raises(Locked), shared_lock(text):
+        pass
+    with shared_lock(text):
+        ledger = Ledger(url)
+        ledger.append("a", "run_started")
+        ledger.append("a", "run_ended")
+        assert ledger.first_bad_entry() is None
+        assert ledger.unfinished_runs() == []
+        ledger.close()

@@ -84,23 +84,29 @@ def test_a_step_over_its_deadline_exits_124_and_says_which(toy: ToyWorld) -> Non
     assert "toy_02_sum did not end within 1 s." in run.stderr
 
 
-def test_a_signal_ends_even_a_step_that_never_comes_back_to_python(toy: ToyWorld) -> None:
+@pytest.mark.parametrize("last_words", ["print('last words', code, flush=True)", "time.sleep(60)", "1 / 0"])
+def test_a_signal_ends_even_a_step_that_never_comes_back_whatever_keeps_the_ledger(
+    toy: ToyWorld, last_words: str
+) -> None:
     # A handler that does nothing stands in for a C library that retries on EINTR: the main thread never hears of it.
     deaf = (
         "import time\n"
         "import common.watch\n"
         "common.watch.GRACE_SECONDS = 1.0\n"
         "common.watch._interrupt = lambda number, frame: None\n"
-        "with common.watch.Watch(lambda code: print('last words', code, flush=True)).running():\n"
+        f"with common.watch.Watch(lambda code: {last_words}).running():\n"
         "    print('ready', flush=True)\n"
         "    end = time.monotonic() + 60\n"
         "    while time.monotonic() < end:\n"
         "        time.sleep(0.1)\n"
     )
-    child = subprocess.Popen([sys.executable, "-c", deaf], stdout=subprocess.PIPE, text=True, env=toy.environment())
+    child = subprocess.Popen(
+        [sys.executable, "-c", deaf], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=toy.environment()
+    )
     assert child.stdout is not None
     assert child.stdout.readline() == "ready\n"
     os.kill(child.pid, signal.SIGTERM)
-    assert child.wait(20) == 143
-    assert child.stdout.read() == "last words 143\n"
-    child.stdout.close()
+    said, errors = child.communicate(timeout=20)
+    assert child.returncode == 143
+    assert "ended by force" in errors
+    assert ("last words 143" in said) == last_words.startswith("print")

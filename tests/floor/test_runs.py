@@ -62,7 +62,7 @@ def test_a_damaged_ledger_is_moved_aside_and_the_run_goes_on(toy: ToyWorld) -> N
     run = toy.run()
     assert run.returncode == 0
     assert "moved aside" in run.stderr
-    assert list(toy.state.glob("ledger.broken-*"))
+    assert list(toy.state.glob("ledger.db.broken-*"))
 
 
 def test_one_step_alone_takes_the_latest_inputs_and_says_how_old_they_are(toy: ToyWorld) -> None:
@@ -165,3 +165,30 @@ def test_a_wrong_setting_is_named_and_exits_78(toy: ToyWorld) -> None:
     run = toy.run("--set", "uc1.model_nmae=x")
     assert run.returncode == 78
     assert "There is no setting uc1.model_nmae. Did you mean model_name?" in run.stderr
+
+
+def test_a_secret_on_the_command_line_is_not_in_the_report(toy: ToyWorld) -> None:
+    done = toy.run("--set", "postgres.password=CANARY-77ab", "--set", "ledger.url=")
+    assert done.returncode == 0
+    kept = [path for path in toy.state.rglob("*") if path.is_file()]
+    assert all(b"CANARY" not in path.read_bytes() for path in kept)
+    assert "CANARY" not in done.stdout + done.stderr
+
+
+def test_another_environment_does_not_take_this_ones_results(toy: ToyWorld) -> None:
+    toy.run()
+    staging = toy.run("--env", "staging", script="toy_02_sum.py")
+    assert staging.returncode == 2
+    assert "no step has made one yet" in staging.stderr
+
+
+def test_a_report_that_cannot_be_written_does_not_hide_how_the_run_ended(toy: ToyWorld) -> None:
+    toy.write("bad words")
+    toy.state.mkdir()
+    (toy.state / "runs").write_text("a file where a directory should be")
+    run = toy.run()
+    assert run.returncode == 65
+    assert "source.txt holds words" in run.stderr
+    assert "the report could not be written" in run.stderr
+    ended = [event.state for event in Ledger(toy.state / "ledger.db").events() if event.kind == "run_ended"]
+    assert ended == ["failed"]

@@ -50,14 +50,14 @@ def children(universe: Universe) -> list[psutil.Process]:
     return found
 
 
-def kill_in(universe: Universe, step: str, delay: float) -> None:
-    """Start the pipeline and kill it, and nothing but it, `delay` seconds into `step`."""
+def kill_in(universe: Universe, step: str, delay: float) -> int:
+    """Start the pipeline and kill it, and nothing but it, `delay` seconds into `step`; returns how it ended."""
     before = started(universe, step)
     run = universe.start()
     assert wait_for(lambda: started(universe, step) > before or run.poll() is not None, 200), step
     time.sleep(delay)
     run.kill()
-    run.wait()
+    return run.wait()
 
 
 def test_killed_once_in_every_step_and_run_again_the_world_is_the_undisturbed_one(
@@ -65,7 +65,7 @@ def test_killed_once_in_every_step_and_run_again_the_world_is_the_undisturbed_on
 ) -> None:
     universe = Universe("killed", tmp_path, platform.state).prepare(ROWS)
     for step, delay in DELAYS.items():
-        kill_in(universe, step, delay)
+        assert kill_in(universe, step, delay) == -signal.SIGKILL, f"{step} was over before it could be killed"
     universe.states()
     assert universe.world() == undisturbed
     assert wait_for(lambda: not children(universe), 10)
