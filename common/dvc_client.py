@@ -24,7 +24,7 @@ import yaml
 
 from common import retry
 from common.errors import AccessRefused, ConfigError, StepFailed, Unavailable
-from common.git_command import environment, git, in_our_words
+from common.git_command import address, credentials, environment, git, in_our_words
 from common.logger import get_logger
 from common.minio_client import ObjectStore
 from common.process import CommandFailed, run_command
@@ -90,7 +90,7 @@ class DataRepository:
         """Prove that the remote would take a push from us, without one."""
         with in_our_words("The data repository", self.url, "dvc.git_url"), self._clone() as clone:
             git(clone, "commit", "--quiet", "--allow-empty", "--message", "probe", env=_author(datetime.now(UTC)))
-            git(clone, "push", "--quiet", "--dry-run", "origin", f"HEAD:refs/heads/{self.branch}")
+            self._remotely(clone, "push", "--quiet", "--dry-run", "origin", f"HEAD:refs/heads/{self.branch}")
 
     def commit(self, file: Path, name: str, *, message: str, trailers: Mapping[str, str], date: datetime) -> Commit:
         """Make `file` the newest version of `name`: one commit if its bytes are new, none if they are not.
@@ -131,12 +131,16 @@ class DataRepository:
     def _fetched(self, clone: Path) -> Path:
         clone.mkdir()
         git(clone, "init", "--quiet", "--initial-branch", self.branch)
-        git(clone, "remote", "add", "--", "origin", self.url)
+        git(clone, "remote", "add", "--", "origin", address(self.url))
         head = f"refs/heads/{self.branch}"
-        if git(clone, "ls-remote", "origin", head).strip():
-            git(clone, "fetch", "--quiet", "--depth", "1", "origin", head)
+        if self._remotely(clone, "ls-remote", "origin", head).strip():
+            self._remotely(clone, "fetch", "--quiet", "--depth", "1", "origin", head)
             git(clone, "reset", "--quiet", "--hard", "FETCH_HEAD")
         return clone
+
+    def _remotely(self, clone: Path, *args: str) -> str:
+        """A git command that reaches the remote: it alone gets the credentials, by its environment."""
+        return git(clone, *args, env=credentials(self.url))
 
     def _declare(self, clone: Path) -> None:
         """The repository's own set-up: where files are kept. Addresses and keys stay with whoever pulls."""
@@ -176,7 +180,7 @@ class DataRepository:
         if not git(clone, "status", "--porcelain"):
             return False
         git(clone, "commit", "--quiet", "--message", message, env=_author(date))
-        git(clone, "push", "--quiet", "origin", f"HEAD:refs/heads/{self.branch}")
+        self._remotely(clone, "push", "--quiet", "origin", f"HEAD:refs/heads/{self.branch}")
         return True
 
     def _dvc(self, clone: Path, *args: str) -> str:

@@ -2,14 +2,15 @@
 
 No prompt, no hooks, no signing, no repository inherited from the surroundings; a deadline on every call. What
 the user needs to reach a remote (ssh agent, credential helpers) stays. Errors come in our own words, without
-the URL's user info.
+the URL's user info; git is given the URL without it too, and the credentials by its environment alone.
 """
 
+import base64
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from common import retry
 from common.errors import AccessRefused, ConfigError, Unavailable
@@ -59,3 +60,26 @@ def without_user(url: str) -> str:
     """The URL without user name and password."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if parts.netloc else url
+
+
+def address(url: str) -> str:
+    """What may stand in a command line or a file: no password, and of ssh the user, who is part of the address."""
+    parts = urlsplit(url)
+    clean, user = without_user(url), parts.username
+    return clean.replace("://", f"://{user}@", 1) if user and parts.scheme.endswith("ssh") else clean
+
+
+def credentials(url: str) -> dict[str, str]:
+    """Environment that lets git log in with what the URL holds, at this URL only. Empty where it holds nothing."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.username:
+        return {}
+    if parts.password is None:  # a credential helper knows the rest
+        return _configured(f"credential.{without_user(url)}.username", unquote(parts.username))
+    pair = f"{unquote(parts.username)}:{unquote(parts.password)}".encode()
+    header = f"Authorization: Basic {base64.b64encode(pair).decode()}"
+    return _configured(f"http.{without_user(url)}.extraHeader", header)
+
+
+def _configured(key: str, value: str) -> dict[str, str]:
+    return {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": key, "GIT_CONFIG_VALUE_0": value}

@@ -116,7 +116,9 @@ class ClusterPipelines:
     def run(
         self, name: str, package: bytes, arguments: Mapping[str, Any], *, key: str, deadline_seconds: float
     ) -> PipelineRun:
-        """Submit the pipeline and wait. A run of the same key that is under way or succeeded is joined instead.
+        """Submit the pipeline and wait. A run of the same key that is under way is joined instead.
+
+        A run that ended is never joined: whoever calls this has looked, and misses something of what it made.
 
         Raises Unavailable, AccessRefused and DeadlineExceeded; the run itself goes on after a deadline.
         """
@@ -125,7 +127,7 @@ class ClusterPipelines:
             file.write_bytes(package)
             self._upload(name, file)
             known = self._known_runs(f"{name}-{key[:16]}")
-            joined = next((run for run in known if run.state in UNDER_WAY or run.state == SUCCEEDED), None)
+            joined = next((run for run in known if run.state in UNDER_WAY), None)
             run_id = joined.run_id if joined else self._submit(name, file, arguments, f"{name}-{key[:16]}")
             log.info("pipeline joined" if joined else "pipeline submitted", pipeline=name, run_id=run_id)
             return self._ended(run_id, deadline_seconds)

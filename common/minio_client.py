@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from common import retry
 from common.digest import sha256_of
-from common.errors import InvalidData, StepFailed
+from common.errors import ConfigError, InvalidData, StepFailed
 from common.logger import get_logger
 from common.minio_errors import AlreadyThere, CorruptedBody, MissingBucketError, NoSuchObject, in_our_words
 from common.publish import whole_file
@@ -77,9 +77,9 @@ class ObjectStore:
     @cached_property
     def client(self) -> Any:
         """boto3's client: path style, with deadlines, no retries of its own (common.retry has them)."""
-        import boto3
         import botocore.session
         from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
 
         config = Config(
             connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS, retries={"total_max_attempts": 1},
@@ -90,12 +90,31 @@ class ObjectStore:
         for variable in ("config_file", "credentials_file") if self._keys() else ():
             core.set_config_variable(variable, NO_FILE)
             core.session_var_map["profile"] = (None, None, None, None)
+        try:
+            return self._made(core, config)
+        except (ValueError, BotoCoreError) as error:
+            raise self._unfit(str(error)) from None  # its text may hold the endpoint's user info
+
+    def _made(self, core: Any, config: Any) -> Any:
+        import boto3
+
+        parts = urlsplit(self.settings.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+            raise ValueError("it needs http:// or https://, a host and a port")
         return boto3.Session(botocore_session=core).client(
             "s3",
             endpoint_url=self.settings.url,
             region_name=self.settings.region,
             config=config,
             **self._keys(),
+        )
+
+    def _unfit(self, why: str) -> ConfigError:
+        whole = self.settings.endpoint
+        shown = whole.rpartition("@")[2]
+        return ConfigError(
+            f"No S3 client can be made for minio.endpoint {shown!r}: {why.replace(whole, shown).rstrip('.')}.",
+            "Set minio.endpoint to host:port or a URL (no underscore in the host), and look at minio.region.",
         )
 
     def _keys(self) -> dict[str, str]:

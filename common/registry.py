@@ -2,7 +2,8 @@
 
 Tags (common.model_versions) are the truth and are written in one call with the version; `settle` derives the aliases
 `champion` and `candidate` from them, and may be repeated after any crash. Every run and version carries the key
-of the step that made it, and is looked up by it first: MLflow itself would register the same model twice.
+of the step that made it, and is looked up by it first: MLflow itself would register the same model twice. So
+MLflow's own retries, which send a POST again without looking, are off: common.retry.mlflow repeats, and looks.
 """
 
 import contextlib
@@ -10,8 +11,9 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from common import retry
 from common.errors import AccessRefused, MlopsError, StepFailed, Unavailable
 from common.logger import get_logger
 from common.model_versions import CHAMPION, KEY, STATE, Version, candidate_of, champion_of, first_eligible
@@ -20,11 +22,11 @@ from common.settings import Mlflow as Section
 __all__ = ["Registry", "Version"]
 
 log = get_logger(__name__)
+T = TypeVar("T")
 
 PROBE_SECONDS = 3
 QUIET = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -77,8 +79,7 @@ class Registry:
 
     def probe_write(self) -> None:
         """Tag the experiment that every server has: the least that needs the right to write."""
-        with self._translated():
-            self.client.set_experiment_tag("0", "mlops.write_probe", "ok")
+        self._repeat(lambda: self.client.set_experiment_tag("0", "mlops.write_probe", "ok"))
 
     def prepare_environment(self) -> None:
         """Set what MLflow reads from the environment only: deadlines, silence, credentials; ours, not the user's."""
@@ -96,18 +97,11 @@ class Registry:
 
     def versions(self, name: str) -> tuple[Version, ...]:
         """Every version of a model, oldest first."""
-        found: list[Version] = []
-        token: str | None = None
-        with self._translated():
-            while token != "":
-                page = self.client.search_model_versions(f"name = '{name}'", max_results=1000, page_token=token)
-                found += [Version(v.name, str(v.version), v.run_id or "", dict(v.tags)) for v in page]
-                token = page.token or ""
-        return tuple(sorted(found, key=lambda each: each.number))
+        return self._repeat(lambda: self._versions(name))
 
     def find(self, name: str, key: str) -> Version | None:
         """The version that the step of this key registered, whatever its state is now."""
-        return next((version for version in self.versions(name) if version.key == key), None)
+        return _of_key(self.versions(name), key)
 
     def champion(self, name: str) -> Version | None:
         """The version whose state is champion."""
@@ -120,8 +114,7 @@ class Registry:
 
     def run_page(self, run_id: str) -> str:
         """Where a person looks at a run."""
-        with self._translated():
-            experiment = self.client.get_run(run_id).info.experiment_id
+        experiment = self._repeat(lambda: self.client.get_run(run_id).info.experiment_id)
         return f"{self.settings.tracking_uri}/#/experiments/{experiment}/runs/{run_id}"
 
     # Writing
@@ -143,31 +136,33 @@ class Registry:
         A finished run of this key is returned as it is; what a killed one left is deleted. `log_model` is called
         inside the run and returns the model's URI. Everything in `files` becomes its artifacts.
         """
-        with self._translated():
+
+        def find_or_make() -> tuple[str, str]:
             experiment_id = self._experiment(experiment)
             known = self._finished_run(experiment_id, key)
             return known or self._new_run(
                 experiment_id, {**tags, KEY: key}, name, parameters, metrics, files, log_model
             )
 
+        return self._repeat(find_or_make)
+
     def register(self, name: str, key: str, *, run_id: str, source: str, tags: Mapping[str, str]) -> Version:
         """Make the version of this key, tags and all in one call, unless it is there."""
-        known = self.find(name, key)
-        if known:
-            return known
-        with self._translated():
-            self._registered_model(name)
-            made = self.client.create_model_version(
-                name, source, run_id=run_id, model_id=source.rsplit("/", 1)[-1], tags={**tags, KEY: key}
-            )
-        log.info("registered", model=name, version=made.version, state=tags.get(STATE))
-        return Version(name, str(made.version), run_id, {**tags, KEY: key})
+
+        def find_or_make() -> Version:
+            known = _of_key(self._versions(name), key)
+            return known or self._new_version(name, run_id, source, {**tags, KEY: key})
+
+        return self._repeat(find_or_make)
 
     def tag(self, version: Version, **tags: str) -> Version:
         """Write tags of a version, `state` last: it is what others act upon."""
-        with self._translated():
+
+        def write() -> None:
             for tag, value in sorted(tags.items(), key=lambda item: item[0] == STATE):
                 self.client.set_model_version_tag(version.name, version.version, tag, value)
+
+        self._repeat(write)
         return Version(version.name, version.version, version.run_id, {**version.tags, **tags})
 
     def settle(self, name: str) -> Version | None:
@@ -180,9 +175,8 @@ class Registry:
         if champion is None and (first := first_eligible(versions)):
             champion = self.tag(first, state=CHAMPION, promoted_because="no champion stood")
         candidate = candidate_of(versions, champion)
-        with self._translated():
-            for alias, version in (("champion", champion), ("candidate", candidate)):
-                self._point(name, alias, version, aliases.get(alias))
+        for alias, version in (("champion", champion), ("candidate", candidate)):
+            self._repeat(self._point, name, alias, version, aliases.get(alias))
         return champion
 
     def _point(self, name: str, alias: str, version: Version | None, now: str | None) -> None:
@@ -195,14 +189,34 @@ class Registry:
     def _aliases(self, name: str) -> dict[str, str]:
         from mlflow.exceptions import MlflowException
 
-        with self._translated():
+        def read() -> dict[str, str]:
             try:
                 aliases = self.client.get_registered_model(name).aliases
             except MlflowException as error:
                 if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                     raise
                 return {}
-        return {alias: str(version) for alias, version in aliases.items()}
+            return {alias: str(version) for alias, version in aliases.items()}
+
+        return self._repeat(read)
+
+    # One attempt each: whoever calls these repeats them
+
+    def _versions(self, name: str) -> tuple[Version, ...]:
+        found: list[Version] = []
+        token: str | None = None
+        while token != "":
+            page = self.client.search_model_versions(f"name = '{name}'", max_results=1000, page_token=token)
+            found += [Version(v.name, str(v.version), v.run_id or "", dict(v.tags)) for v in page]
+            token = page.token or ""
+        return tuple(sorted(found, key=lambda each: each.number))
+
+    def _new_version(self, name: str, run_id: str, source: str, tags: Mapping[str, str]) -> Version:
+        self._registered_model(name)
+        model_id = source.rsplit("/", 1)[-1]
+        made = self.client.create_model_version(name, source, run_id=run_id, model_id=model_id, tags=dict(tags))
+        log.info("registered", model=name, version=made.version, state=tags.get(STATE))
+        return Version(name, str(made.version), run_id, tags)
 
     def _experiment(self, name: str) -> str:
         from mlflow.exceptions import MlflowException
@@ -260,6 +274,11 @@ class Registry:
             "Start it, or set mlflow.tracking_uri; `python -m common doctor` shows what is up.",
         )
 
+    def _repeat(self, function: Callable[..., T], *args: Any) -> T:
+        """Repeat a call that looks for its effect first, while its error may pass."""
+        with self._translated():
+            return retry.mlflow.call(function, *args)
+
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
         try:
@@ -272,8 +291,6 @@ class Registry:
             raise self._explained(error) from error
 
     def _explained(self, error: Exception) -> MlopsError:
-        from common import retry
-
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         if retry.mlflow.is_transient(error):
             return self._unavailable(first_line)
@@ -283,6 +300,10 @@ class Registry:
                 "Set mlflow.username and MLOPS_MLFLOW__PASSWORD.",
             )
         return StepFailed(f"MLflow at {self.settings.tracking_uri} refused: {first_line}")
+
+
+def _of_key(versions: tuple[Version, ...], key: str) -> Version | None:
+    return next((version for version in versions if version.key == key), None)
 
 
 def _import_without_feast() -> None:

@@ -4,8 +4,11 @@ Columns: the entity, `event_timestamp`, numbers as float32, categories as text; 
 equal in every order. What the columns are stands in the file's own metadata: whoever has the URI needs no more.
 """
 
+import contextlib
 import json
+import shutil
 import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +20,7 @@ from common.digest import digest_of_parquet
 from common.errors import InvalidData
 from common.feast_client import TIME, FeatureTable
 from common.minio_client import ObjectStore
+from common.paths import state_dir
 from common.settings import Settings
 
 if TYPE_CHECKING:
@@ -54,8 +58,8 @@ def publish_features(store: ObjectStore, settings: Settings, snapshot_uri: str, 
     snapshot = read_snapshot(store, snapshot_uri)
     frame, columns = _features_of(snapshot, settings, roles)
     view = view_name(settings.uc1.model_name)
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "features.parquet"
+    with _directory() as directory:
+        path = directory / "features.parquet"
         _write(frame, path, {"roles": asdict(roles), "columns": asdict(columns)})
         key = f"features/{view}/{digest_of_parquet(path)}.parquet"
         published = store.publish(key, path)
@@ -115,8 +119,8 @@ def read_snapshot(store: ObjectStore, uri: str) -> "pd.DataFrame":
     """A snapshot as a frame, verified while it is fetched."""
     import pyarrow.parquet as pq
 
-    with tempfile.TemporaryDirectory() as directory:
-        path = store.download(store.key(uri), Path(directory) / "snapshot.parquet")
+    with _directory() as directory:
+        path = store.download(store.key(uri), directory / "snapshot.parquet")
         return pq.read_table(path).to_pandas()
 
 
@@ -137,6 +141,17 @@ def as_times(frame: "pd.DataFrame", event_time: str | None) -> "pd.Series":
     if times.isna().any():
         raise InvalidData(f"{int(times.isna().sum())} rows have no time in column {event_time!r}.")
     return times.dt.as_unit("us")
+
+
+@contextlib.contextmanager
+def _directory() -> Iterator[Path]:
+    """A directory for the length of a block. Customers' rows never lie where no later run would remove them."""
+    cache = state_dir() / "cache" / "features"
+    cache.mkdir(parents=True, exist_ok=True)
+    for left in cache.glob(".tmp-*"):  # of killed ones: nobody else is at it while we hold the run's lock
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=cache, prefix=".tmp-") as directory:
+        yield Path(directory)
 
 
 def _write(frame: "pd.DataFrame", path: Path, metadata: dict[str, Any]) -> None:

@@ -83,7 +83,14 @@ def run_pipeline(tools: Tools, package: bytes, features: CustomerFeatures) -> No
 
 
 def refuse_unless_one_passed(versions: "list[Version]") -> None:
-    """Raise GateRefused with every reason where no version passed its gate."""
+    """Raise GateRefused with every reason where no version passed its gate, StepFailed where there is none."""
+    from uc1_churn_prediction.training_pipeline import NAME
+
+    if not versions:
+        raise StepFailed(
+            f"The pipeline {NAME} ended well but registered no model.",
+            f"Look at logs/{NAME}.log in the state directory, or at the run's page in Kubeflow; and at MLflow's runs.",
+        )
     refused = [version for version in versions if version.gate != "passed"]
     if len(refused) == len(versions):
         reasons = "; ".join(f"version {v.version} ({v.algorithm}) {v.gate or 'has no verdict'}" for v in refused)

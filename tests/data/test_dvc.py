@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,11 @@ from pydantic import SecretStr
 
 from common.dvc_client import Commit, DataRepository
 from common.errors import AccessRefused, ConfigError
-from common.git_command import git
+from common.git_command import address, credentials, git
 from common.settings import Settings
 
 from .conftest import own_bucket, with_repository
+from .git_server import git_server
 
 NAME = "raw/customers.parquet"
 DATE = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
@@ -247,3 +249,37 @@ def test_a_store_that_refuses_leaves_no_commit(repository: DataRepository, origi
     with pytest.raises(AccessRefused, match="S3 refused"):
         commit(DataRepository(settings, repository.path), file)
     assert history(origin) == []
+
+
+def test_the_password_of_the_url_is_used_and_shown_to_nobody(
+    repository: DataRepository, origin: Path, file: Path
+) -> None:
+    with git_server(origin.parent, "us@er", "canary/17", repository.path) as server:
+        repository.url = f"http://us%40er:canary%2F17@127.0.0.1:{server.port}/origin.git"
+        made = commit(repository, file)
+        assert commit(repository, file).created is False
+        repository.probe_write()
+        assert (history(origin), server.pushes) == ([made.commit], 1)
+    assert any("remote-http" in each and "/origin.git" in each for each in server.seen), "commands were looked at"
+    assert any('[remote "origin"]' in each for each in server.seen), "files were looked at"
+    secrets = ("canary", server.wanted.removeprefix("Basic "))
+    assert not [each for each in server.seen if any(secret in each for secret in secrets)]
+
+
+def test_a_refused_password_is_not_told(repository: DataRepository, origin: Path, file: Path) -> None:
+    with git_server(origin.parent, "user", "right", repository.path) as server:
+        repository.url = f"http://user:canary17@127.0.0.1:{server.port}/origin.git"
+        with pytest.raises(AccessRefused) as raised:
+            commit(repository, file)
+    told = "".join(traceback.format_exception(raised.value)) + raised.value.hint
+    assert "canary17" not in told
+    assert f"127.0.0.1:{server.port}/origin.git" in told
+
+
+def test_what_git_is_given_keeps_an_ssh_user_and_loses_every_password() -> None:
+    urls = ("ssh://git@host/a.git", "ssh://git:pw@host/a.git", "git@host:a.git", "https://u:pw@host:8/a.git")
+    assert [address(url) for url in urls] == [
+        "ssh://git@host/a.git", "ssh://git@host/a.git", "git@host:a.git", "https://host:8/a.git",
+    ]  # fmt: skip
+    assert [bool(credentials(url)) for url in urls] == [False, False, False, True]
+    assert credentials("https://u@host/a.git")["GIT_CONFIG_VALUE_0"] == "u"

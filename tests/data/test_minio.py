@@ -210,3 +210,27 @@ def test_only_uris_of_our_bucket_have_a_key(uri: str, store: ObjectStore) -> Non
     with pytest.raises(InvalidData):
         store.key(uri.replace("{b}", store.bucket))
     assert store.key(store.uri("a/b c?.json")) == "a/b c?.json"
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("endpoint", "minio_server:9000"), ("endpoint", "http://:9000"), ("endpoint", "http://[::1"),
+        ("endpoint", "localhost:ninety"), ("endpoint", "localhost:99999"), ("endpoint", "ftp://localhost"),
+        ("region", "no region!"),
+    ],
+)  # fmt: skip
+def test_an_endpoint_that_no_client_can_be_made_for_is_a_matter_of_configuration(
+    store: ObjectStore, setting: str, value: str
+) -> None:
+    with pytest.raises(ConfigError, match=r"minio\.endpoint") as raised:
+        changed(store, **{setting: value}).head("any")
+    assert value in raised.value.message
+    assert raised.value.exit_code is ExitCode.CONFIG
+
+
+def test_a_password_in_a_malformed_endpoint_is_not_told(store: ObjectStore) -> None:
+    with pytest.raises(ConfigError) as raised:
+        changed(store, endpoint="http://user:hunter2@minio_server:9000").head("any")
+    assert "hunter2" not in f"{raised.value.message}{raised.value.__cause__}"
+    assert "minio_server:9000" in raised.value.message

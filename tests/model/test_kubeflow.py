@@ -103,17 +103,23 @@ def test_the_last_error_of_a_log_is_found_under_colours_and_noise(tmp_path: Path
     assert last_error(log) == "common.errors.InvalidData: No rows."
 
 
-def test_a_cluster_gets_pipeline_version_and_run_once_for_a_key(server: FakeKubeflow) -> None:
-    first = cluster(server).run("work", PACKAGE, {"text": "a"}, key="k" * 64, deadline_seconds=30)
-    again = cluster(server).run("work", PACKAGE, {"text": "a"}, key="k" * 64, deadline_seconds=30)
-    assert (first.id, first.state, first.succeeded) == ("r1", "SUCCEEDED", True)
-    assert again == first
+def test_a_cluster_gets_pipeline_version_and_run_of_a_key_and_a_run_under_way_is_joined(server: FakeKubeflow) -> None:
+    with pytest.raises(DeadlineExceeded):
+        cluster(server).run("work", PACKAGE, {"text": "a"}, key="k" * 64, deadline_seconds=-1)
+    ended = cluster(server).run("work", PACKAGE, {"text": "a"}, key="k" * 64, deadline_seconds=30)
+    assert (ended.id, ended.state, ended.succeeded) == ("r1", "SUCCEEDED", True)
     assert [each["display_name"] for each in server.pipelines] == ["work"]
     assert len(server.versions) == 1
     (run,) = server.runs
     assert run["display_name"] == f"work-{'k' * 16}"
     assert run["runtime_config"]["parameters"] == {"text": "a"}
     assert run["pipeline_spec"]["pipelineInfo"]["name"] == "work"
+
+
+def test_a_run_that_succeeded_is_run_anew_for_whoever_misses_what_it_made(server: FakeKubeflow) -> None:
+    runs = [cluster(server).run("work", PACKAGE, {"text": "a"}, key="k1", deadline_seconds=30) for _ in range(2)]
+    assert [(run.id, run.state) for run in runs] == [("r1", "SUCCEEDED"), ("r2", "SUCCEEDED")]
+    assert len(server.versions) == 1
 
 
 def test_another_definition_is_another_version_and_a_failed_run_is_tried_anew(server: FakeKubeflow) -> None:

@@ -10,6 +10,7 @@ from common.errors import Unavailable
 from common.model_versions import Version, candidate_of
 from common.registry import Registry
 from common.settings import Settings
+from tests.model.lost_answer import losing
 
 
 @pytest.fixture
@@ -142,3 +143,29 @@ def test_a_dead_server_is_named_with_its_address(settings: Settings) -> None:
     dead = Registry(settings.mlflow.model_copy(update={"tracking_uri": "http://127.0.0.1:1"}))
     with pytest.raises(Unavailable, match=r"MLflow at http://127.0.0.1:1 does not answer"):
         dead.versions("any")
+
+
+def test_an_answer_that_was_lost_on_its_way_leaves_one_run_and_one_version(
+    registry: Registry, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLOPS_RETRY_SECONDS", "0")
+    with losing(registry.settings.tracking_uri, "/runs/create", "/model-versions/create") as proxy:
+        lossy = Registry(registry.settings.model_copy(update={"tracking_uri": proxy.url}))
+        made = registered(lossy, name, "k1", tmp_path)
+        assert proxy.lost == ["/runs/create", "/model-versions/create"]
+    assert [(version.version, version.key) for version in registry.versions(name)] == [("1", "k1")]
+    experiment = registry.client.get_experiment_by_name(name).experiment_id
+    assert [run.info.run_id for run in registry.client.search_runs([experiment])] == [made.run_id]
+
+
+def test_reading_goes_on_after_one_lost_answer(
+    registry: Registry, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLOPS_RETRY_SECONDS", "0")
+    registered(registry, name, "k1", tmp_path)
+    with losing(registry.settings.tracking_uri, "/model-versions/search", "/registered-models/alias") as proxy:
+        lossy = Registry(registry.settings.model_copy(update={"tracking_uri": proxy.url}))
+        champion = lossy.settle(name)
+        assert champion is not None
+        assert "/registered-models/alias" in proxy.lost
+    assert aliases(registry, name) == {"champion": "1"}

@@ -351,3 +351,9 @@ def test_golden_rows_are_json_without_nan(world: World, trained: TrainedModels) 
     text = store.get_bytes(f"{store.key(trained.versions[0].uri)}/golden.json").decode()
     assert "NaN" not in text
     json.loads(text, parse_constant=pytest.fail)
+
+
+def test_a_pipeline_that_ended_well_and_registered_nothing_is_a_failure_that_says_where_to_look() -> None:
+    with pytest.raises(StepFailed, match=f"{NAME} ended well but registered no model") as raised:
+        step5.refuse_unless_one_passed([])
+    assert f"logs/{NAME}.log" in raised.value.hint
