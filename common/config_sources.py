@@ -6,7 +6,8 @@ Each source becomes a Layer, a nested dict with a name, so that the loader can s
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from types import UnionType
+from typing import Any, NamedTuple, Union, get_args, get_origin
 
 import yaml
 from pydantic import SecretStr
@@ -143,7 +144,7 @@ def typed(path: str, text: str) -> Any:
         value = yaml.load(text, _UniqueKeys)  # noqa: S506 (a SafeLoader)
     except (yaml.YAMLError, ValueError, TypeError):
         return text
-    is_text = str in get_args(wanted) and int not in get_args(wanted)
+    is_text = get_origin(wanted) in (Union, UnionType) and not {int, bool, float} & {*get_args(wanted)}
     return text if is_text and value is not None else value
 
 

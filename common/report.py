@@ -12,6 +12,7 @@ from typing import Any
 
 from common.errors import MlopsError
 from common.logger import get_logger, without_secrets
+from common.paths import ROOT
 from common.publish import write_atomically
 from common.runner import Outcome
 from common.settings import Settings, without_credentials
@@ -101,6 +102,7 @@ def _outcome_as_data(outcome: Outcome) -> dict[str, Any]:
 
 
 def _python() -> str:
-    """How this user starts Python here: the clone's own environment by its short name."""
+    """How this user starts Python here: by its short name in the clone, else by its path."""
     executable = Path(sys.executable)
-    return str(executable.relative_to(Path.cwd())) if executable.is_relative_to(Path.cwd()) else str(executable)
+    near = Path.cwd() == ROOT and executable.is_relative_to(ROOT)
+    return str(executable.relative_to(ROOT)) if near else str(executable)

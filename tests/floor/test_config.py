@@ -191,6 +191,9 @@ def test_a_password_of_digits_stays_text_and_a_number_is_one(monkeypatch: pytest
     settings = load_settings(config_file=path, overrides=("uc1.table=null", "uc1.seed=7", "uc1.label=no"))
     assert settings.postgres.password.get_secret_value() == "0123"
     assert (settings.uc1.seed, settings.uc1.label, settings.uc1.positive_label) == (7, "no", True)
+    lists = load_settings(config_file=path, overrides=("uc1.numeric=[a, b]", "uc1.categorical=[]", "uc1.as_of=null"))
+    assert (lists.uc1.numeric, lists.uc1.categorical, lists.uc1.as_of) == (("a", "b"), (), None)
+    assert load_settings(config_file=path, overrides=("uc1.as_of=2026-01-01",)).uc1.as_of is not None
 
 
 def test_a_folder_and_a_broken_file_are_no_configuration(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from common.settings import Settings
 from common.tools import Tools
 
 BY_THE_CLOCK = ("predictions/", "data-docs/")  # named by the time of requests, and of the object that was validated
+NO_HOME = "/proc/no-home"  # nobody can make it or write there, root included
 STEPS = {path.name[:6]: path.stem for path in sorted(ROOT.glob("uc1_churn_prediction/uc1_0*.py"))}
 
 
@@ -31,7 +32,7 @@ class Universe:
         self.state.mkdir(mode=0o700)
         self._publish_addresses(platform_state)
         self.env: dict[str, str] = {
-            "PATH": os.environ["PATH"], "HOME": str(directory), "LANG": "C.UTF-8", "MLOPS_STATE_DIR": str(self.state),
+            "PATH": os.environ["PATH"], "HOME": NO_HOME, "LANG": "C.UTF-8", "MLOPS_STATE_DIR": str(self.state),
             "MLOPS_MINIO__BUCKET": f"bucket-{name}", "MLOPS_UC1__MODEL_NAME": f"model-{name}",
             "MLOPS_UC1__NAMESPACE": f"models-{name}", "MLOPS_FEAST__PROJECT": f"project_{name}",
             "MLOPS_UC1__TABLE": f"customers_{name}",
