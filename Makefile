@@ -21,7 +21,7 @@ test: .venv/.for-developing
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not deep"
 
 test-deep: .venv/.for-developing
-	@$(BIN)/python -m pytest -m deep
+	@$(BIN)/python -m pytest -n 2 --dist load -m deep
 
 check: .venv/.for-developing
 	@$(BIN)/ruff check $(PATHS)
