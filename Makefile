@@ -25,6 +25,7 @@ test-deep: .venv/.for-developing
 
 check: .venv/.for-developing
 	@$(BIN)/ruff check $(PATHS)
+	@$(BIN)/ruff format --check --quiet $(PATHS)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 

@@ -10,9 +10,7 @@ from common.config_sources import leaves
 from common.settings import Settings
 
 
-def listing(
-    environment: str | None, config_file: Path | None, overrides: tuple[str, ...], origin: bool = False
-) -> str:
+def listing(environment: str | None, config_file: Path | None, overrides: tuple[str, ...], origin: bool = False) -> str:
     """One line a setting, secrets as asterisks; with the source of each where asked."""
     settings, origins = load_with_origins(environment, config_file, overrides)
     lines = []

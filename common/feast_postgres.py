@@ -27,8 +27,7 @@ CREATE = sql.SQL(
     "vector_value bytea, event_ts timestamptz, created_ts timestamptz, PRIMARY KEY (entity_key, feature_name))"
 )
 INCOMING = (
-    "CREATE TEMP TABLE incoming (entity_key bytea, feature_name text, value bytea, event_ts timestamptz) "
-    "ON COMMIT DROP"
+    "CREATE TEMP TABLE incoming (entity_key bytea, feature_name text, value bytea, event_ts timestamptz) ON COMMIT DROP"
 )
 # In the order of the primary key, so that its index grows at one end; and only what differs is written.
 MERGE = sql.SQL(

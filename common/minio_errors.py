@@ -55,9 +55,7 @@ def _translated(error: Exception, settings: Section, key: str) -> MlopsError:
         said = f"access key {settings.access_key or '(none)'} for {where} ({code})"
         return AccessRefused(f"S3 refused {said}.", KEYS_HINT)
     if code == "RequestTimeTooSkewed":
-        return ConfigError(
-            f"The clocks of this machine and of {settings.url} differ too much.", "Set the clock."
-        )
+        return ConfigError(f"The clocks of this machine and of {settings.url} differ too much.", "Set the clock.")
     if retry.object_store.is_transient(error):
         hint = "Is it running? The embedded one: python -m embedded up"
         return Unavailable(f"S3 at {settings.url} does not answer: {_sentence(error)}.", hint)

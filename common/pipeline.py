@@ -1,6 +1,6 @@
 """A pipeline: a name and a list of step modules, checked when it is declared.
 
-    PIPELINE = Pipeline("uc1", [ingestion, versioning, validation, features, training, serving])
+PIPELINE = Pipeline("uc1", [ingestion, versioning, validation, features, training, serving])
 """
 
 from collections.abc import Sequence

@@ -22,13 +22,9 @@ HOST = "127.0.0.1"
 
 def main() -> None:
     """Serve until SIGTERM; model servers that were started end first."""
-    parser = argparse.ArgumentParser(
-        prog="python -m embedded.kube_api", description=(__doc__ or "").splitlines()[0]
-    )
+    parser = argparse.ArgumentParser(prog="python -m embedded.kube_api", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--port", type=int, required=True, help="TCP port to listen on")
-    parser.add_argument(
-        "--state-dir", type=Path, required=True, help="directory that holds the platform's state"
-    )
+    parser.add_argument("--state-dir", type=Path, required=True, help="directory that holds the platform's state")
     args = parser.parse_args()
     state = args.state_dir.absolute()
     os.environ["MLOPS_STATE_DIR"] = str(state)  # common.config reads the object store's address from there

@@ -66,9 +66,7 @@ def publish_features(store: ObjectStore, settings: Settings, snapshot_uri: str, 
     return read_feature_table(store, settings, published.uri)
 
 
-def _features_of(
-    snapshot: "pd.DataFrame", settings: Settings, roles: Roles
-) -> tuple["pd.DataFrame", FeatureColumns]:
+def _features_of(snapshot: "pd.DataFrame", settings: Settings, roles: Roles) -> tuple["pd.DataFrame", FeatureColumns]:
     excluded = (roles.entity, roles.label, roles.event_time, *settings.uc1.dropped)
     try:
         columns = choose_columns(

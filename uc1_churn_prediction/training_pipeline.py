@@ -59,7 +59,11 @@ def compile_pipeline(image: str) -> bytes:
         return made
 
     def churn_training(
-        snapshot_uri: str, key: str, algorithms: list, features_uri: str = "", champion_uri: str = ""  # type: ignore[type-arg]
+        snapshot_uri: str,
+        key: str,
+        algorithms: list,  # type: ignore[type-arg]
+        features_uri: str = "",
+        champion_uri: str = "",
     ) -> None:
         framed = task(training_frame, snapshot_uri=snapshot_uri, features_uri=features_uri, key=key)
         frame = framed.outputs["frame"]

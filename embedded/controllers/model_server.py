@@ -125,6 +125,7 @@ def open_front(port: int) -> socket.socket:
     """
     front = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     front.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    front.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # inherited by connections, as in serving/server.py
     try:
         front.bind((HOST, port))
     except OSError:

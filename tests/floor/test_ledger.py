@@ -39,7 +39,7 @@ def test_the_newest_good_end_of_a_step_is_found_and_a_failed_one_is_not(place: P
 @pytest.mark.parametrize(
     ("statement", "first_bad"),
     [
-        ("UPDATE events SET body = '{\"key\": \"x\"}' WHERE seq = 3", 3),
+        ('UPDATE events SET body = \'{"key": "x"}\' WHERE seq = 3', 3),
         ("UPDATE events SET at = '2020' WHERE seq = 1", 1),
         ("DELETE FROM events WHERE seq = 2", 2),
         ("UPDATE events SET seq = CASE seq WHEN 4 THEN 50 ELSE 4 END WHERE seq IN (4, 5)", 4),

@@ -136,7 +136,7 @@ def test_the_report_shows_every_step_escapes_what_data_say_and_loads_nothing_fro
     assert "&lt;b&gt;total&lt;/b&gt;" in html
     assert "<b>total</b>" not in html
     assert all(name in html for name in ("toy_01_read", "toy_02_sum", "toy_03_tell"))
-    assert "src=\"http" not in html
+    assert 'src="http' not in html
     assert "<link" not in html
     assert "<script" not in html
     summary = json.loads(page.with_name("summary.json").read_text())
@@ -155,8 +155,10 @@ def test_a_secret_in_a_log_line_is_replaced(toy: ToyWorld) -> None:
     secret = "CANARY-5cf2b1"
     run = toy.run(MLOPS_POSTGRES__PASSWORD=secret)
     assert "telling" in run.stderr
-    everything = run.stderr + run.stdout + "".join(
-        path.read_text(errors="replace") for path in toy.state.rglob("*") if path.is_file()
+    everything = (
+        run.stderr
+        + run.stdout
+        + "".join(path.read_text(errors="replace") for path in toy.state.rglob("*") if path.is_file())
     )
     assert secret not in everything
 

@@ -114,7 +114,11 @@ def test_a_write_that_was_killed_half_way_is_written_again(world: World, monkeyp
 
 
 def test_the_users_own_aws_profile_and_keys_are_not_looked_at(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"AWS_PROFILE": "nobody", "AWS_ACCESS_KEY_ID": "x", "AWS_ENDPOINT_URL": "http://nowhere"}.items():
+    for name, value in {
+        "AWS_PROFILE": "nobody",
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_ENDPOINT_URL": "http://nowhere",
+    }.items():
         monkeypatch.setenv(name, value)
     valid = world.snapshot(people.subscribers(200, seed=9))
     features = step4.run(world.tools("k6"), valid)

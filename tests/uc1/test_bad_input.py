@@ -52,10 +52,7 @@ def test_a_missing_table_is_named(broken: Universe) -> None:
 
 
 def test_a_broken_expectation_stops_before_anything_is_trained(broken: Universe) -> None:
-    broken.sql(
-        "CREATE TABLE IF NOT EXISTS customers_aged AS"
-        " SELECT * FROM customers ORDER BY customer_id LIMIT 600"
-    )
+    broken.sql("CREATE TABLE IF NOT EXISTS customers_aged AS SELECT * FROM customers ORDER BY customer_id LIMIT 600")
     three = "SELECT customer_id FROM customers_aged LIMIT 3"
     broken.sql(f"UPDATE customers_aged SET age = 999 WHERE customer_id IN ({three})")
     code, said = refusal(broken, "--set", "uc1.table=customers_aged")

@@ -42,9 +42,7 @@ def judge(
 ) -> None:
     """Evaluate one model, and write down what was found and what the gate says."""
     features, labels = held[list(columns.names)], held[LABEL].to_numpy()
-    found = evaluation.evaluate(
-        model.session(onnx), features, labels, seed=settings.uc1.seed, threshold=THRESHOLD
-    )
+    found = evaluation.evaluate(model.session(onnx), features, labels, seed=settings.uc1.seed, threshold=THRESHOLD)
     metrics, notes = champion
     verdict = judge_model(found.metrics, ModelRules(**settings.uc1.gate.model_dump()), metrics)
     verdict = Verdict(verdict.reasons, (*verdict.notes, *notes))
