@@ -1,7 +1,7 @@
 # Two commands do everything: `make run` and `make test`. Both set up .venv first, once.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-PATHS := common churn embedded serving uc1_churn_prediction run_all.py tests benchmarks
+PATHS := common churn embedded serving uc1_churn_prediction uc2_ab_testing run_all.py tests benchmarks
 
 .PHONY: run test check test-deep bench clean
 .DEFAULT_GOAL := help

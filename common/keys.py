@@ -9,7 +9,7 @@ from typing import Any
 
 from common.paths import ROOT
 
-PACKAGES = ("churn", "uc1_churn_prediction")
+PACKAGES = ("churn", "uc1_churn_prediction", "uc2_ab_testing")
 """First-party packages whose content joins a key. `common` is plumbing: a new log line there retrains nothing."""
 
 

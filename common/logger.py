@@ -68,7 +68,16 @@ def configure(verbosity: int = 0) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.DEBUG if verbosity > 1 else logging.WARNING)
-    for ours in ("common", "churn", "embedded", "serving", "run_all", "uc1_churn_prediction", "__main__"):
+    for ours in (
+        "common",
+        "churn",
+        "embedded",
+        "serving",
+        "run_all",
+        "uc1_churn_prediction",
+        "uc2_ab_testing",
+        "__main__",
+    ):
         logging.getLogger(ours).setLevel(_level(verbosity))
     structlog.configure(
         processors=[

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from common.settings_uc1 import Uc1
+from common.settings_uc2 import Iter8, Traffic, Uc2
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -117,6 +118,14 @@ class Kserve(Section):
     prediction_log_prefix: str = Field("predictions", description="Where in the bucket predictions are logged.")
 
 
+class Prometheus(Service):
+    """Prometheus, which scrapes the model servers; embedded, we read their /metrics ourselves."""
+
+    url: str = Field("http://localhost:9090", description="URL of the HTTP API; embedded: of the list of targets.")
+    token: SecretStr = Field(SecretStr(""), description="Bearer token, where the API wants one.")
+    stale_seconds: float = Field(60, gt=0, description="Older samples count as missing.")
+
+
 class Dvc(Service):
     """The data repository: a git repository of its own whose large files DVC keeps in S3."""
 
@@ -160,11 +169,15 @@ class Settings(BaseSettings):
     kubeflow: Kubeflow = Kubeflow()
     kubernetes: Kubernetes = Kubernetes()
     kserve: Kserve = Kserve()
+    prometheus: Prometheus = Prometheus()
     dvc: Dvc = Dvc()
     git: Git = Git()
     feast: Feast = Feast()
     ledger: LedgerPlace = LedgerPlace()
+    iter8: Iter8 = Iter8()
+    traffic: Traffic = Traffic()
     uc1: Uc1 = Uc1()
+    uc2: Uc2 = Uc2()
 
     @classmethod
     def settings_customise_sources(
