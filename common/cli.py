@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from common.flags import Flag, add_flags
+
 if TYPE_CHECKING:
     from common.pipeline import Pipeline
 
@@ -17,16 +19,17 @@ if TYPE_CHECKING:
 def main(target: "str | Pipeline | Sequence[Pipeline]", argv: Sequence[str] | None = None) -> NoReturn:
     """Run a step's own file, a pipeline or several, as the arguments say, and exit with the code that fits."""
     script = Path(sys.argv[0])
-    options = parser(_description(), script.name).parse_args(argv)
     pipelines = _pipelines(target)
+    flags = () if pipelines is target else pipelines[0].flags  # several pipelines are told by --set alone
+    options = parser(_description(), script.name, flags).parse_args(argv)
     if options.list:
         print(listing(pipelines))
         raise SystemExit(0)
     raise SystemExit(_guarded(pipelines, options))
 
 
-def parser(description: str, name: str) -> argparse.ArgumentParser:
-    """The flags, the same for every script."""
+def parser(description: str, name: str, flags: Sequence[Flag] = ()) -> argparse.ArgumentParser:
+    """The flags: those of every script, and the shortcuts that this one's steps define."""
     made = argparse.ArgumentParser(name, description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     what = made.add_argument_group("what runs")
     what.add_argument("--from-step", metavar="04", help="start at this step, with the inputs of earlier runs")
@@ -44,6 +47,7 @@ def parser(description: str, name: str) -> argparse.ArgumentParser:
     said.add_argument("--json", action="store_true", help="the outcome as JSON on stdout")
     said.add_argument("-v", "--verbose", action="count", default=0, help="more; twice: libraries too")
     said.add_argument("-q", "--quiet", action="store_true", help="warnings and errors only")
+    add_flags(made, flags)
     return made
 
 

@@ -5,6 +5,10 @@ Codes follow sysexits.h where it has one.
 """
 
 from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from common.step import Result
 
 
 class ExitCode(IntEnum):
@@ -48,9 +52,16 @@ class UsageError(MlopsError):
 
 
 class GateRefused(MlopsError):
-    """A gate said no: nothing broke, and nothing was promoted."""
+    """A gate said no: nothing broke, and nothing was promoted.
+
+    `result` is what the step found all the same: the report shows it, and no other step takes it for an input.
+    """
 
     exit_code = ExitCode.GATE_REFUSED
+
+    def __init__(self, message: str, hint: str = "", result: "Result | None" = None) -> None:
+        super().__init__(message, hint)
+        self.result = result
 
 
 class InvalidData(MlopsError):

@@ -7,15 +7,21 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from common.errors import UsageError
+from common.flags import flags_of
 from common.step import Step
 
 
 class Pipeline:
-    """Steps in order. Raises TypeError when a step wants a type that no earlier step makes."""
+    """Steps in order. Raises TypeError when a step wants a type that no earlier step makes.
 
-    def __init__(self, name: str, modules: Sequence[ModuleType], checked: bool = True) -> None:
-        self.name = name
+    `gate_stops` says whether a refusal by one of its gates (exit 3) also ends the pipelines that come after it: a
+    canary that was rolled back leaves everything as good as it was.
+    """
+
+    def __init__(self, name: str, modules: Sequence[ModuleType], checked: bool = True, gate_stops: bool = True) -> None:
+        self.name, self.gate_stops = name, gate_stops
         self.steps: tuple[Step, ...] = tuple(module.run for module in modules)
+        self.flags = flags_of(modules)
         if checked:
             self._check()
 

@@ -83,8 +83,8 @@ def closing_lines(run: Run, directory: Path) -> str:
 
 
 def _line(outcome: Outcome, width: int) -> str:
-    said = outcome.result.summary() if outcome.result else outcome.failure.cause if outcome.failure else ""
-    return f"{SYMBOLS[outcome.state]} {outcome.step.name:{width}}  {outcome.state:9}  {outcome.seconds:6.1f} s  {said}"
+    state = f"{SYMBOLS[outcome.state]} {outcome.step.name:{width}}  {outcome.state:9}"
+    return f"{state}  {outcome.seconds:6.1f} s  {outcome.said}"
 
 
 def _links(run: Run) -> list[tuple[str, str]]:

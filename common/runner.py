@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from common.errors import Expired, Interrupted, UsageError
+from common.errors import Expired, GateRefused, Interrupted, UsageError
 from common.failures import Failure, explain
 from common.keys import code_digest, digest_of, lock_digest
 from common.ledger import Event, Ledger
@@ -23,13 +23,22 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a step of this run ended: done, unchanged, failed or interrupted."""
+    """How a step of this run ended: done, unchanged, failed or interrupted.
+
+    It has a result, a failure, or both: a gate that refuses may say what it found.
+    """
 
     step: Step
     state: str
     seconds: float
     result: Result | None = None
     failure: Failure | None = None
+
+    @property
+    def said(self) -> str:
+        """One line: why it failed, and what it made or found."""
+        cause = self.failure.cause if self.failure else ""
+        return " ".join(part for part in (cause, self.result.summary() if self.result else "") if part)
 
 
 class Runner:
@@ -80,24 +89,23 @@ class Runner:
         tools = self._tools.within(Context(self._run, step.name, static, _Effects(self._ledger, self._run, step.name)))
         result = step(tools, *inputs)
         same = step.always and last is not None and _is_same(last, result)
-        state = "unchanged" if same else "done"
+        state = "unchanged" if same or result.changed_nothing else "done"
         self._note_end(step, state, result, static, _key(static, step, self._tools), time.monotonic() - started)
         return state, result
 
     def _note_end(self, step: Step, state: str, result: Result, static: str, key: str, seconds: float) -> None:
-        body = {
-            "key": key, "static_key": static, "seconds": round(seconds, 3), "result": result.model_dump(mode="json"),
-            "identity": result.identity(),
-            "reads": _dumped(result.reads()), "writes": _dumped(result.writes()),
-        }  # fmt: skip
+        body = {"key": key, "static_key": static, "seconds": round(seconds, 3), **_noted(result)}
         self._ledger.append(self._run, "step_ended", step.name, state, type(result).__name__, body)
 
     def _failed(self, step: Step, error: BaseException, seconds: float) -> Outcome:
         failure = explain(error)
         state = "interrupted" if isinstance(error, Interrupted) else "failed"
-        body = {"seconds": round(seconds, 3), "code": int(failure.code), "cause": failure.cause}
-        self._ledger.append(self._run, "step_ended", step.name, state, "", body)
-        return Outcome(step, state, seconds, failure=failure)
+        result = error.result if isinstance(error, GateRefused) else None
+        noted = _noted(result) if result else {}
+        body = {"seconds": round(seconds, 3), "code": int(failure.code), "cause": failure.cause, **noted}
+        name = type(result).__name__ if result else ""
+        self._ledger.append(self._run, "step_ended", step.name, state, name, body)
+        return Outcome(step, state, seconds, result, failure)
 
     def _input(self, step: Step, wanted: type[Result]) -> Result:
         if wanted in self._results:
@@ -166,6 +174,13 @@ def _plain(value: Any) -> Any:
 
 def _is_same(event: Event, result: Result) -> bool:
     return event.result_type == type(result).__name__ and bool(event.body["identity"] == result.identity())
+
+
+def _noted(result: Result) -> dict[str, Any]:
+    return {
+        "result": result.model_dump(mode="json"), "identity": result.identity(),
+        "reads": _dumped(result.reads()), "writes": _dumped(result.writes()),
+    }  # fmt: skip
 
 
 def _dumped(datasets: tuple[Any, ...]) -> list[Any]:

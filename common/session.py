@@ -107,39 +107,46 @@ def _run(
     with Watch(last_words).running() as watch:
         ledger.append(run_id, "run_started", state=",".join(names), body={"environment": settings.environment})
         runner = Runner(tools, ledger, watch, run_id, options.force)
-        failure = _run_each(runner, pipelines, options)
-        code = failure.code if failure else ExitCode.OK
-        ledger.append(run_id, "run_ended", state="failed" if failure else "done", body={"code": int(code)})
+        failures = _run_each(runner, pipelines, options)
+        code = failures[0].code if failures else ExitCode.OK
+        ledger.append(run_id, "run_ended", state="failed" if failures else "done", body={"code": int(code)})
         run = Run(run_id, names, started_utc, time.monotonic() - started, tuple(runner.outcomes), int(code), settings)
-        _end(run, failure, tools, watch, options)
+        _end(run, tools, watch, options)
     return int(code)
 
 
-def _end(run: Run, failure: Failure | None, tools: Tools, watch: Watch, options: argparse.Namespace) -> None:
+def _end(run: Run, tools: Tools, watch: Watch, options: argparse.Namespace) -> None:
     """Say how it went, whatever becomes of the report: it is made of what has already happened."""
     directory = state_dir() / "runs" / run.run_id
     try:
         with watch.deadline(REPORT_SECONDS, "The report"):
             write_report(run, directory, lambda uri: tools.minio.get_bytes(tools.minio.key(uri)))
-            if failure:
-                write_atomically(directory / "traceback.txt", failure.trace.encode(), 0o600)
+            if traces := [outcome.failure.trace for outcome in run.outcomes if outcome.failure]:
+                write_atomically(directory / "traceback.txt", "\n".join(traces).encode(), 0o600)
     except (Exception, Expired) as error:
         log.warning("the report could not be written", cause=explain(error).cause)
-    _say(run, failure, directory, options)
+    _say(run, directory, options)
 
 
-def _run_each(runner: Runner, pipelines: Sequence[Pipeline], options: argparse.Namespace) -> Failure | None:
+def _run_each(runner: Runner, pipelines: Sequence[Pipeline], options: argparse.Namespace) -> list[Failure]:
+    """Run the pipelines until one fails; where a gate of its own refused, it may let the others go on."""
+    failures: list[Failure] = []
     for pipeline in pipelines:
-        if failure := runner.run(pipeline, options.from_step, options.until):
-            return failure
-    return None
+        failure = runner.run(pipeline, options.from_step, options.until)
+        if failure is None:
+            continue
+        failures.append(failure)
+        if pipeline.gate_stops or failure.code != ExitCode.GATE_REFUSED:
+            break
+    return failures
 
 
-def _say(run: Run, failure: Failure | None, directory: Path, options: argparse.Namespace) -> None:
+def _say(run: Run, directory: Path, options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps(run.as_data(), indent=2, ensure_ascii=False))
     elif not options.quiet:
         print(closing_lines(run, directory))
-    if failure:
-        tell(failure.code, failure.cause, failure.hint, failure.trace if options.verbose else "",
-             run.outcomes[-1].step.name, run.run_id)  # fmt: skip
+    for step, failure in ((outcome.step, outcome.failure) for outcome in run.outcomes):
+        if failure:
+            trace = failure.trace if options.verbose else ""
+            tell(failure.code, failure.cause, failure.hint, trace, step.name, run.run_id)

@@ -28,7 +28,7 @@ class Reward(_Part):
 class Uc2(_Part):
     """UC2: a canary that is promoted when it is good and rolled back when it is not."""
 
-    version: int | None = Field(None, ge=1, description="Version to try; null: the registry's candidate.")
+    version: int | None = Field(None, ge=1, strict=True, description="Version to try; null: the registry's candidate.")
     initial_percent: int = Field(10, ge=1, le=100, description="Share of requests that the canary starts with.")
     weights: tuple[int, ...] = Field((25, 50, 100), min_length=1, description="Shares that follow; the last is 100.")
     min_requests: int = Field(50, ge=1, description="Requests that the canary must have answered at each share.")

@@ -74,6 +74,11 @@ class Result(_Frozen):
         nested = {name: v.identity() for name, v in values.items() if isinstance(v, Result)}
         return {**self.model_dump(mode="json", include=set(values) - set(nested)), **nested}
 
+    @property
+    def changed_nothing(self) -> bool:
+        """True where the step looked and found nothing to do: it counts as unchanged although it ran."""
+        return False
+
     def reads(self) -> tuple[Dataset, ...]:
         """The datasets that were read to make it."""
         return ()

@@ -36,3 +36,31 @@ class Told(Result):
 
     def links(self) -> tuple[tuple[str, str], ...]:
         return (("Told", "http://127.0.0.1:1/told"),)
+
+
+class Candidate(Result):
+    """What is to be judged; version 0 is none."""
+
+    version: int
+
+    @property
+    def changed_nothing(self) -> bool:
+        return self.version == 0
+
+
+class Verdict(Result):
+    """What the gate found, whether it refused or not."""
+
+    version: int
+
+    def writes(self) -> tuple[Dataset, ...]:
+        return (Dataset(kind="model", name=f"toy v{self.version}"),)
+
+    def summary(self) -> str:
+        return f"v{self.version} was looked at"
+
+    def sections(self) -> tuple[Section, ...]:
+        return (Section(title="What the gate saw", facts=(("version", str(self.version)),)),)
+
+    def links(self) -> tuple[tuple[str, str], ...]:
+        return (("Judged", f"http://127.0.0.1:1/v{self.version}"),)
