@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from common import retry
 from common.errors import DeadlineExceeded, MlopsError
 from common.k8s_connection import KINDS, connect, named, path_of
-from common.k8s_errors import NoSuchNamespace, in_our_words, is_field_conflict, status_of, translate
+from common.k8s_errors import FieldConflict, NoSuchNamespace, in_our_words, is_field_conflict, status_of, translate
 from common.logger import get_logger
 from common.settings import Kubernetes as Section
 
@@ -64,6 +64,17 @@ class Kubernetes:
         path = path_of(document["kind"], metadata.get("namespace", ""), metadata["name"])
         query = {"fieldManager": MANAGER, **query}
         return self._call("PATCH", path, named(document), query, document, "application/apply-patch+yaml")
+
+    def declare(self, document: Document) -> Document:
+        """Apply, whatever is in the way: make the namespace, and take back fields that others changed."""
+        try:
+            return self.apply(document)
+        except NoSuchNamespace:
+            self.ensure_namespace(document["metadata"]["namespace"])
+            return self.apply(document)
+        except FieldConflict as conflict:
+            log.warning("putting right what another manager changed", cause=conflict.message)
+            return self.apply(document, force=True)
 
     def create(self, document: Document) -> Document:
         """Create. Raises Changed when there is one of this name."""

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 KINDS = {
     "Namespace": ("v1", "namespaces"),
+    "Deployment": ("apps/v1", "deployments"),
+    "CustomResourceDefinition": ("apiextensions.k8s.io/v1", "customresourcedefinitions"),
     "InferenceService": ("serving.kserve.io/v1beta1", "inferenceservices"),
     "ServingRuntime": ("serving.kserve.io/v1alpha1", "servingruntimes"),
     "Experiment": ("iter8.tools/v2alpha2", "experiments"),

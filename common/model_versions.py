@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 KEY, STATE = "mlops.key", "state"
-PROPOSED, CHAMPION, PASSED = "proposed", "champion", "passed"
+PROPOSED, CHAMPION, RETIRED, REJECTED = "proposed", "champion", "retired", "rejected"
+PASSED = "passed"
 METRIC = "metric."
 
 

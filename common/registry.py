@@ -16,7 +16,17 @@ from typing import Any, TypeVar
 from common import retry
 from common.errors import AccessRefused, MlopsError, StepFailed, Unavailable
 from common.logger import get_logger
-from common.model_versions import CHAMPION, KEY, STATE, Version, candidate_of, champion_of, first_eligible
+from common.model_versions import (
+    CHAMPION,
+    KEY,
+    REJECTED,
+    RETIRED,
+    STATE,
+    Version,
+    candidate_of,
+    champion_of,
+    first_eligible,
+)
 from common.settings import Mlflow as Section
 
 __all__ = ["Registry", "Version"]
@@ -103,6 +113,10 @@ class Registry:
         """The version that the step of this key registered, whatever its state is now."""
         return _of_key(self.versions(name), key)
 
+    def version(self, name: str, number: int) -> Version | None:
+        """The version of this number."""
+        return next((version for version in self.versions(name) if version.number == number), None)
+
     def champion(self, name: str) -> Version | None:
         """The version whose state is champion."""
         return champion_of(self.versions(name), self._aliases(name).get("champion"))
@@ -164,6 +178,26 @@ class Registry:
 
         self._repeat(write)
         return Version(version.name, version.version, version.run_id, {**version.tags, **tags})
+
+    def promote(self, candidate: Version, champion: Version | None, **tags: str) -> Version:
+        """Make the candidate champion and retire whoever was, tags first and the alias last; returns it.
+
+        Killed anywhere and repeated it ends the same: until the alias moves, the old champion stands.
+        """
+        promoted = self.tag(candidate, **tags, state=CHAMPION)
+        standing = (each for each in self.versions(candidate.name) if each.state == CHAMPION)
+        old = {each.version: each for each in (*((champion,) if champion else ()), *standing)}
+        for each in old.values():
+            if each.version != candidate.version:
+                self.tag(each, retired_by=candidate.version, state=RETIRED)
+        self.settle(candidate.name)
+        return promoted
+
+    def reject(self, version: Version, reason: str) -> Version:
+        """Say that the version failed its canary, and why; it is no candidate any more."""
+        rejected = self.tag(version, rejected_because=reason, state=REJECTED)
+        self.settle(version.name)
+        return rejected
 
     def settle(self, name: str) -> Version | None:
         """Make the aliases follow the tags, and return the champion.

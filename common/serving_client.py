@@ -13,8 +13,7 @@ from urllib.parse import urlsplit
 from common import retry
 from common.errors import DeadlineExceeded, GateRefused, InvalidData, StepFailed, Unavailable
 from common.k8s_client import Document, Kubernetes
-from common.k8s_errors import FieldConflict, NoSuchKind, NoSuchNamespace
-from common.logger import get_logger
+from common.k8s_errors import NoSuchKind
 from common.serving_manifests import (
     Deployment,
     differences,
@@ -23,15 +22,17 @@ from common.serving_manifests import (
     is_undecided,
     serving_runtime,
 )
+from common.serving_status import is_current, is_ready, load_failure
 from common.settings import Kserve, Minio
 
 if TYPE_CHECKING:
     import requests
 
+    from common.canary_client import Canaries
+
 CONNECT_SECONDS, READ_SECONDS = 3, 10
 POLL_SECONDS = 0.25
 STALE_FAILURE_SECONDS = 20.0
-log = get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,13 @@ class Serving:
     def __init__(self, kubernetes: Kubernetes, kserve: Kserve, minio: Minio) -> None:
         self._kubernetes, self._kserve, self._minio = kubernetes, kserve, minio
 
+    @cached_property
+    def canaries(self) -> "Canaries":
+        """Versions beside the champion."""
+        from common.canary_client import Canaries
+
+        return Canaries(self, self._kubernetes, self._kserve, self._minio)
+
     def live(self, namespace: str, service: str) -> Document | None:
         """The InferenceService as it stands in the cluster, or None."""
         return self._kubernetes.get("InferenceService", service, namespace)
@@ -66,18 +74,8 @@ class Serving:
                 f"InferenceService {wanted.place} is in a canary; it is left alone.",
                 "Let the experiment end, or roll it back.",
             )
-        self._apply(serving_runtime(wanted.namespace, self._kserve, self._minio))
-        return self._apply(inference_service(wanted, self._kserve, self._minio))
-
-    def _apply(self, document: Document) -> Document:
-        try:
-            return self._kubernetes.apply(document)
-        except NoSuchNamespace:
-            self._kubernetes.ensure_namespace(document["metadata"]["namespace"])
-            return self._kubernetes.apply(document)
-        except FieldConflict as conflict:
-            log.warning("putting right what another manager changed", cause=conflict.message)
-            return self._kubernetes.apply(document, force=True)
+        self._kubernetes.declare(serving_runtime(wanted.namespace, self._kserve, self._minio))
+        return self._kubernetes.declare(inference_service(wanted, self._kserve, self._minio))
 
     def is_in_canary(self, namespace: str, service: str) -> bool:
         """True while traffic is split, or an experiment on the service has no verdict."""
@@ -116,11 +114,11 @@ class Serving:
             live = self.live(wanted.namespace, wanted.service)
             if live is None:
                 raise StepFailed(f"InferenceService {wanted.place} was deleted while we waited for it.")
-            failure = _failure(live)
+            failure = load_failure(live.get("status", {}).get("modelStatus", {}))
             failing_since = (failing_since or time.monotonic()) if failure else 0.0
-            if failure and (_is_current(live) or time.monotonic() - failing_since > STALE_FAILURE_SECONDS):
+            if failure and (is_current(live) or time.monotonic() - failing_since > STALE_FAILURE_SECONDS):
                 raise ModelNotServed(f"KServe cannot serve {wanted.place} from {wanted.uri}: {failure}")
-            if _is_ready(live) and self._served_digests(live) in ({wanted.digest}, set()):
+            if is_ready(live) and self._served_digests(live) in ({wanted.digest}, set()):
                 return str(live["status"]["url"])
             time.sleep(POLL_SECONDS)
         raise DeadlineExceeded(
@@ -180,23 +178,3 @@ class Serving:
         import requests
 
         return requests.Session()
-
-
-def _is_ready(live: Document) -> bool:
-    status = live.get("status", {})
-    ready = any(each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions", []))
-    transition = status.get("modelStatus", {}).get("transitionStatus", "")
-    return ready and "url" in status and transition in ("UpToDate", "")
-
-
-def _is_current(live: Document) -> bool:
-    """True when the status speaks of the present spec. In Standard mode a real controller's number may lag behind."""
-    return bool(live.get("status", {}).get("observedGeneration") == live["metadata"].get("generation"))
-
-
-def _failure(live: Document) -> str:
-    status = live.get("status", {}).get("modelStatus", {})
-    failed = status.get("transitionStatus") in ("BlockedByFailedLoad", "InvalidSpec")
-    info = status.get("lastFailureInfo", {})
-    said = info.get("message") or info.get("reason") or status.get("transitionStatus", "")
-    return str(said) if failed else ""

@@ -10,6 +10,7 @@ Document = dict[str, Any]
 MODE = "serving.kserve.io/deploymentMode"
 VERSION_LABEL, MODEL_LABEL = "mlops/version", "mlops/model"
 DIGEST_NOTE, KEY_NOTE = "mlops/digest", "mlops/key"
+CANARY_VERSION_NOTE, CANARY_DIGEST_NOTE = "mlops/canary-version", "mlops/canary-digest"
 CREDENTIALS_SECRET = "mlops-object-store"  # noqa: S105 - the name of a Secret, not a secret
 PORT = 8080
 
@@ -34,6 +35,31 @@ class Deployment:
     def place(self) -> str:
         """namespace/name, for messages."""
         return f"{self.namespace}/{self.service}"
+
+
+@dataclass(frozen=True)
+class Canary:
+    """A version to serve beside the champion, to so many percent of the requests; `faults` to inject into it."""
+
+    deployment: Deployment
+    percent: int
+    faults: str = ""
+
+
+@dataclass(frozen=True)
+class LiveCanary:
+    """The canary that a service has, with its share; `version` and `digest` are "" where others wrote it."""
+
+    version: str
+    digest: str
+    uri: str
+    percent: int
+    faults: str = ""
+
+
+def revision_name(version: str) -> str:
+    """v<version>: how metrics, logs and experiments name what answers."""
+    return f"v{version}"
 
 
 def service_name(model_name: str) -> str:
@@ -73,33 +99,98 @@ def _environment(minio: Minio) -> list[Document]:
     return [*({"name": name, "value": value} for name, value in plain.items()), *referred]
 
 
-def inference_service(wanted: Deployment, kserve: Kserve, minio: Minio) -> Document:
-    """The InferenceService that serves one version and no canary."""
-    log_uri = f"s3://{minio.bucket}/{kserve.prediction_log_prefix}/{wanted.namespace}/{wanted.service}"
-    predictor: Document = {
-        "model": {
-            "modelFormat": {"name": "onnx"}, "runtime": kserve.runtime, "protocolVersion": "v1",
-            "storageUri": wanted.uri, "env": [{"name": "PREDICTION_LOG_URI", "value": log_uri}],
-        },
-    }  # fmt: skip
+def inference_service(wanted: Deployment, kserve: Kserve, minio: Minio, canary: Canary | None = None) -> Document:
+    """The InferenceService that serves one version, and beside it a canary in the form of the deployment mode.
+
+    Its own labels and annotations stay the champion's while a canary runs: KServe copies them to every pod, so that a
+    change would restart the champion.
+    """
+    predictor: Document = {"model": _model(wanted, kserve, minio)}
     if kserve.service_account:
         predictor["serviceAccountName"] = kserve.service_account
     if kserve.deployment_mode == "Standard":
         # A canary is promoted without a restart by taking over its name, so versions are named from the start.
-        predictor["name"] = f"v{wanted.version}"
+        predictor["name"] = revision_name(wanted.version)
     notes = {MODE: kserve.deployment_mode, DIGEST_NOTE: wanted.digest, KEY_NOTE: wanted.key}
     labels = {MODEL_LABEL: wanted.service, VERSION_LABEL: wanted.version}
-    return {
+    document: Document = {
         "apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService",
         "metadata": {"name": wanted.service, "namespace": wanted.namespace, "labels": labels, "annotations": notes},
         "spec": {"predictor": predictor},
     }  # fmt: skip
+    if canary is not None:
+        join = _join_standard if kserve.deployment_mode == "Standard" else _join_knative
+        join(document, canary, _model(canary.deployment, kserve, minio, canary.faults))
+    return document
+
+
+def _model(wanted: Deployment, kserve: Kserve, minio: Minio, faults: str = "") -> Document:
+    log_uri = f"s3://{minio.bucket}/{kserve.prediction_log_prefix}/{wanted.namespace}/{wanted.service}"
+    plain = {"PREDICTION_LOG_URI": log_uri, "REVISION": revision_name(wanted.version)}
+    plain |= {"FAULTS": faults} if faults else {}
+    return {
+        "modelFormat": {"name": "onnx"}, "runtime": kserve.runtime, "protocolVersion": "v1",
+        "storageUri": wanted.uri, "env": [{"name": name, "value": value} for name, value in plain.items()],
+    }  # fmt: skip
+
+
+def _join_standard(document: Document, canary: Canary, model: Document) -> None:
+    """`spec.canary`: a Deployment of its own. Promoted, its pods keep every label, so that none restarts."""
+    document["spec"]["canary"] = [{
+        "trafficPercent": canary.percent,
+        "predictor": {
+            # Without minReplicas KServe ends the canary's pods at 0 percent, before their traffic is led away.
+            "name": revision_name(canary.deployment.version), "minReplicas": 1,
+            "model": {"name": "kserve-container", **model},
+            "labels": {VERSION_LABEL: canary.deployment.version},
+            "annotations": {DIGEST_NOTE: canary.deployment.digest},
+        },
+    }]  # fmt: skip
+
+
+def _join_knative(document: Document, canary: Canary, model: Document) -> None:
+    """`canaryTrafficPercent`: the predictor becomes the canary's, and the revision before it keeps the rest."""
+    document["spec"]["predictor"] |= {"model": model, "canaryTrafficPercent": canary.percent}
+    document["metadata"]["annotations"] |= canary_notes(canary)
+
+
+def canary_notes(canary: Canary) -> dict[str, str]:
+    """Who the canary is, where it stands in the champion's place."""
+    return {CANARY_VERSION_NOTE: canary.deployment.version, CANARY_DIGEST_NOTE: canary.deployment.digest}
 
 
 def has_canary(service: Document) -> bool:
-    """True while a part of the traffic goes to another version, in either of KServe's two forms."""
+    """True until the service has one version again, in either of KServe's two forms; also at 0 and at 100 percent."""
     percent = service["spec"]["predictor"].get("canaryTrafficPercent", 100)
-    return bool(service["spec"].get("canary")) or percent < 100
+    return bool(service["spec"].get("canary")) or percent < 100 or CANARY_VERSION_NOTE in _notes(service)
+
+
+def live_canary(service: Document) -> LiveCanary | None:
+    """The canary of an InferenceService, or None."""
+    if not has_canary(service):
+        return None
+    entries = service["spec"].get("canary")
+    if entries:
+        predictor, percent = entries[0]["predictor"], entries[0].get("trafficPercent", 0)
+        named = re.fullmatch(r"v(\d+)", predictor.get("name", ""))
+        version, digest = named[1] if named else "", predictor.get("annotations", {}).get(DIGEST_NOTE, "")
+    else:
+        predictor, notes = service["spec"]["predictor"], _notes(service)
+        percent = predictor.get("canaryTrafficPercent", 100)
+        version, digest = notes.get(CANARY_VERSION_NOTE, ""), notes.get(CANARY_DIGEST_NOTE, "")
+    model = predictor.get("model", {})
+    faults = next((each.get("value", "") for each in model.get("env", []) if each["name"] == "FAULTS"), "")
+    return LiveCanary(version, digest, model.get("storageUri", ""), percent, faults)
+
+
+def champion_digest(service: Document) -> str:
+    """Digest of the version that is not the canary, as `deploy` noted it; "" where somebody else wrote the service."""
+    return str(_notes(service).get(DIGEST_NOTE, ""))
+
+
+def _notes(service: Document) -> Document:
+    notes: Document = service.get("metadata", {}).get("annotations") or {}
+    return notes
 
 
 def differences(declared: Any, live: Any, path: str = "") -> list[str]:

@@ -12,6 +12,7 @@ from common.paths import state_dir
 if TYPE_CHECKING:
     from common.dvc_client import DataRepository
     from common.feast_client import FeatureStoreClient
+    from common.iter8_client import Experiments
     from common.k8s_client import Kubernetes
     from common.kubeflow_client import ClusterPipelines, LocalPipelines
     from common.minio_client import ObjectStore
@@ -108,3 +109,9 @@ class Tools:
         from common.serving_client import Serving
 
         return Serving(self.kubernetes, self.settings.kserve, self.settings.minio)
+
+    @cached_property
+    def iter8(self) -> "Experiments":
+        from common.iter8_client import Experiments
+
+        return Experiments(self.kubernetes)

@@ -1,0 +1,82 @@
+"""Iter8 Experiments: the record of a canary in the cluster, and where an Iter8 controller runs, its verdict.
+
+What our monitor must remember between two runs stands in an annotation, written before what follows from it.
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from common.iter8_manifests import STATE_NOTE
+from common.k8s_client import MANAGER, Document, Kubernetes
+from common.k8s_errors import NoSuchKind
+from common.serving_manifests import is_undecided
+
+
+class Experiments:
+    """Experiments of one API server."""
+
+    def __init__(self, kubernetes: Kubernetes) -> None:
+        self._kubernetes = kubernetes
+
+    def on(self, namespace: str, service: str) -> list[Document]:
+        """Every Experiment on the service, oldest first; none where Iter8's kinds are not installed."""
+        try:
+            found = self._kubernetes.list("Experiment", namespace)
+        except NoSuchKind:
+            return []
+        targets = (service, f"{namespace}/{service}")
+        return sorted((each for each in found if each["spec"].get("target") in targets), key=_age)
+
+    def running(self, namespace: str, service: str) -> Document | None:
+        """The oldest Experiment on the service that has not ended."""
+        return next((each for each in self.on(namespace, service) if is_undecided(each)), None)
+
+    def create(self, documents: Iterable[Document]) -> Document:
+        """Make Metrics, then the Experiment, and return it; one of this name is left as it is."""
+        ordered = sorted(documents, key=lambda each: each["kind"] == "Experiment")
+        *metrics, experiment = ordered
+        for metric in metrics:
+            self._kubernetes.declare(metric)
+        metadata = experiment["metadata"]
+        known = self._kubernetes.get("Experiment", metadata["name"], metadata["namespace"])
+        return known or self._kubernetes.declare(experiment)
+
+    def state(self, experiment: Document) -> dict[str, Any] | None:
+        """What `save` kept, or None."""
+        text = (experiment["metadata"].get("annotations") or {}).get(STATE_NOTE)
+        state: dict[str, Any] | None = json.loads(text) if text else None
+        return state
+
+    def save(self, name: str, namespace: str, state: dict[str, Any]) -> None:
+        """Keep the monitor's state in the Experiment."""
+        text = json.dumps(state, sort_keys=True, separators=(",", ":"))
+        self._kubernetes.merge_patch("Experiment", name, namespace, {"metadata": {"annotations": {STATE_NOTE: text}}})
+
+    def report(self, name: str, namespace: str, status: Document) -> None:
+        """Write the status."""
+        self._kubernetes.merge_patch("Experiment", name, namespace, {"status": status}, status=True)
+
+    def recommendation(self, experiment: Document) -> str | None:
+        """The version that an Iter8 controller would promote, "" for none; None while it has not decided.
+
+        Iter8 completes an experiment that it rolled back too, so that this alone says nothing.
+        """
+        if is_undecided(experiment):
+            return None
+        status = experiment["status"]
+        ended = {each["type"]: each for each in status["conditions"] if each["status"] == "True"}
+        if "Failed" in ended or "rolled back" in ended["Completed"].get("message", ""):
+            return ""
+        assessed = status.get("analysis", {}).get("winnerAssessment", {}).get("data", {})
+        return str(status.get("versionRecommendedForPromotion", "")) if assessed.get("winnerFound") else ""
+
+    def is_driven_by_another(self, experiment: Document) -> bool:
+        """True when somebody else, an Iter8 controller, writes the status."""
+        entries = experiment["metadata"].get("managedFields", [])
+        return any(each.get("manager") != MANAGER and "f:status" in each.get("fieldsV1", {}) for each in entries)
+
+
+def _age(experiment: Document) -> tuple[str, str]:
+    metadata = experiment["metadata"]
+    return metadata.get("creationTimestamp", ""), metadata["name"]
