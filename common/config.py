@@ -116,7 +116,7 @@ def _validated(values: dict[str, Any]) -> Settings:
 def _sentence(problem: Any) -> str:
     path = ".".join(str(part) for part in problem["loc"])
     if problem["type"] != "extra_forbidden":
-        return f"The setting {path} is wrong: {problem['msg']}."
+        return f"The setting {path} is wrong: {problem['msg'].removeprefix('Value error, ')}."
     names = list(_fields_at(problem["loc"][:-1]))
     near = difflib.get_close_matches(str(problem["loc"][-1]), names, 1, 0.5)
     meant = f" Did you mean {near[0]}?" if near else f" Known here: {', '.join(names)}."
@@ -144,6 +144,8 @@ def _refuse_contradictions(settings: Settings) -> None:
                 f"{name} is remote but {', '.join(near)} is embedded: a cluster cannot reach this machine's loopback.",
                 f"Give {', '.join(near)} an address and embedded: false, or set {name}.embedded: true.",
             )
+    if settings.environment == "production" and settings.uc2.inject:
+        raise ConfigError("production refuses uc2.inject: its users would meet the faults.", "Try them in staging.")
     if settings.environment != "development":
         _refuse_laptop_values(settings)
 

@@ -2,7 +2,10 @@
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from common import faults
+from common.errors import ConfigError
 
 
 class _Part(BaseModel):
@@ -39,6 +42,15 @@ class Uc2(_Part):
     inject: str = Field("", description="Make the canary bad: latency=300ms, errors=5% or wrong=20%, or several.")
     objectives: Objectives = Objectives()
     reward: Reward = Reward()
+
+    @field_validator("inject")
+    @classmethod
+    def _understood(cls, text: str) -> str:
+        try:
+            faults.parse(text)
+        except ConfigError as error:
+            raise ValueError(error.message.rstrip(".")) from None
+        return text
 
     @model_validator(mode="after")
     def _rising(self) -> Self:

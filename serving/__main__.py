@@ -5,6 +5,7 @@ Run it:  python -m serving --model_name churn --model_dir DIR --http_port 8080
 DIR holds model.onnx and schema.json; the model's sha256 must equal --model_digest, else the directory's name where that
 is a digest. Predictions are logged below PREDICTION_LOG_URI (s3://bucket/prefix, credentials in AWS_*), if it
 is set. The revision in metrics and log is K_REVISION or REVISION. A port below 0.0.0.0 has to be asked for by --host.
+FAULTS, such as latency=300ms,errors=5%,wrong=20%, makes it bad on purpose.
 """
 
 import argparse
@@ -18,11 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from common.faults import Faults
     from serving.artefact import Artefact
     from serving.metrics import Metrics
     from serving.prediction_log import PredictionLog
 
-EX_DATAERR, EX_UNAVAILABLE = 65, 69
+EX_DATAERR, EX_UNAVAILABLE, EX_CONFIG = 65, 69, 78
 LEAVE_SECONDS = 5.0
 
 
@@ -30,17 +32,22 @@ def main() -> int:
     """Load the model, then listen: a server that answers is a server that is ready."""
     args = _arguments()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    from common import logger
+    from common import faults, logger
+    from common.errors import ConfigError
     from serving import artefact
 
     logger.configure()
     try:
+        injected = faults.parse(os.environ.get("FAULTS", ""))
         model = artefact.load(args.model_dir.absolute(), args.model_digest)
         artefact.check_inputs(model)
     except artefact.BrokenArtefact as error:
         print(error, file=sys.stderr)
         return EX_DATAERR
-    return _serve(args, model)
+    except ConfigError as error:
+        print(f"FAULTS: {error}", file=sys.stderr)
+        return EX_CONFIG
+    return _serve(args, model, injected)
 
 
 def _arguments() -> argparse.Namespace:
@@ -54,8 +61,9 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _serve(args: argparse.Namespace, model: "Artefact") -> int:
+def _serve(args: argparse.Namespace, model: "Artefact", injected: "Faults") -> int:
     warnings.filterwarnings("ignore", message=".*ORJSONResponse is deprecated.*")
+    from serving.faults import sabotaged
     from serving.metrics import Metrics
     from serving.middleware import Served
     from serving.model import OnnxModel
@@ -74,7 +82,8 @@ def _serve(args: argparse.Namespace, model: "Artefact") -> int:
     if args.front_fd is not None:
         sockets.append(socket.socket(fileno=args.front_fd))
     try:
-        Server(Served(counters, prediction_log, identity), sockets).start([OnnxModel(args.model_name, model)])
+        served = Served(counters, prediction_log, identity, injected)
+        Server(served, sockets).start([OnnxModel(args.model_name, sabotaged(model, injected))])
     finally:
         threading.Thread(target=_leave_anyway, daemon=True).start()
         if prediction_log is not None:

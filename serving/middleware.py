@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
+from common.faults import Faults
 from common.logger import get_logger
 from serving.metrics import Metrics
 from serving.model import current_record
@@ -34,6 +35,14 @@ class Served:
     prediction_log: PredictionLog | None
     identity: Headers
     """Headers of every answer to a prediction: which model and which revision gave it."""
+    faults: Faults
+
+
+def is_prediction(scope: Scope) -> bool:
+    """True for what counts as a prediction request."""
+    if scope["type"] != "http" or scope["method"] != "POST":
+        return False
+    return str(scope["path"]).startswith(("/v1/models/", "/v2/models/"))
 
 
 class BodyTooLarge(Exception):
@@ -52,8 +61,8 @@ class Requests:
             await self._app(scope, receive, send)
         elif path.startswith("/v2/repository/"):
             # Loading and unloading is the controller's business; KServe lets anybody do it.
-            await _answer(send, 404, "This server does not load or unload models.", [])
-        elif scope["method"] == "POST" and path.startswith(("/v1/models/", "/v2/models/")):
+            await answer(send, 404, "This server does not load or unload models.", [])
+        elif is_prediction(scope):
             await self._predict(scope, receive, send)
         else:
             await self._app(scope, receive, send)
@@ -79,7 +88,7 @@ class Requests:
             body = await _whole_body(receive, given)
             await self._app(scope, _replay(body, receive), send_noting)
         except BodyTooLarge:
-            await _answer(
+            await answer(
                 send_noting,
                 413,
                 f"The body is larger than {BODY_LIMIT_BYTES} bytes.",
@@ -89,7 +98,7 @@ class Requests:
             if record.status:
                 raise
             log.exception("a prediction failed", request_id=record.request_id)
-            await _answer(send_noting, 500, "The model server failed; its log says why.", [])
+            await answer(send_noting, 500, "The model server failed; its log says why.", [])
         finally:
             self._note(record, time.perf_counter() - started)
 
@@ -124,7 +133,8 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return replayed
 
 
-async def _answer(send: Send, code: int, sentence: str, headers: Headers) -> None:
+async def answer(send: Send, code: int, sentence: str, headers: Headers) -> None:
+    """Answer with a JSON error, as KServe does."""
     body = json.dumps({"error": sentence}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *headers]
     await send({"type": "http.response.start", "status": code, "headers": headers})

@@ -20,6 +20,8 @@ from kserve.protocol.rest.server import RESTServer
 from kserve.protocol.rest.v1_endpoints import V1Endpoints
 from starlette.responses import Response
 
+from common.faults import Faults
+from serving.faults import FaultyRequests
 from serving.inputs import BadInput
 from serving.middleware import Requests, Served
 from serving.model import OnnxModel
@@ -75,6 +77,8 @@ class Rest(RESTServer):  # type: ignore[misc]
         super()._register_endpoints(app)
 
     def _add_middlewares(self, app: FastAPI) -> None:
+        if self.served.faults != Faults():
+            app.add_middleware(FaultyRequests, faults=self.served.faults)
         # KServe's TimingMiddleware only writes a line per request, and costs half the throughput.
         app.add_middleware(Requests, served=self.served)
 

@@ -120,6 +120,12 @@ def test_the_tools_own_variables_hold_for_remote_sections_only(tmp_path: Path, m
         ("kubernetes: {embedded: false}\n", "kubernetes is remote but postgres, minio, mlflow is embedded"),
         ("environment: production\npostgres: {password: postgres123}\n", "postgres.password is a well-known default"),
         ("environment: staging\ngit: {embedded: true}\n", "staging refuses the embedded git"),
+        ("environment: production\nuc2: {inject: errors=5%}\n", "production refuses uc2.inject"),
+        (
+            "uc2: {inject: slow=1}\n",
+            "The setting uc2.inject is wrong: Faults are latency=300ms, errors=5%",
+        ),
+        ("uc2: {weights: [50, 25, 100]}\n", "The setting uc2 is wrong: uc2.initial_percent and uc2.weights must rise"),
     ],
 )
 def test_a_wrong_configuration_is_refused_with_what_and_where(tmp_path: Path, text: str, sentence: str) -> None:
