@@ -4,13 +4,12 @@ Run it:  python -m serving --model_name churn --model_dir DIR --http_port 8080
 
 DIR holds model.onnx and schema.json; the model's sha256 must equal --model_digest, else the directory's name where that
 is a digest. Predictions are logged below PREDICTION_LOG_URI (s3://bucket/prefix, credentials in AWS_*), if it
-is set. The revision in metrics and log is K_REVISION or REVISION. A port below 0.0.0.0 has to be asked for by --host.
-FAULTS, such as latency=300ms,errors=5%,wrong=20%, makes it bad on purpose.
+is set. The revision in metrics and log is REVISION, else K_REVISION. A port below 0.0.0.0 has to be asked for by
+--host. FAULTS, such as latency=300ms,errors=5%,wrong=20%, makes it bad on purpose.
 """
 
 import argparse
 import os
-import socket
 import sys
 import threading
 import time
@@ -57,7 +56,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--model_digest", default="", help="sha256 that model.onnx must have")
     parser.add_argument("--http_port", type=int, default=8080, help="TCP port")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 in a container")
-    parser.add_argument("--front_fd", type=int, help="a listening socket handed down by the parent process")
     return parser.parse_args()
 
 
@@ -70,7 +68,7 @@ def _serve(args: argparse.Namespace, model: "Artefact", injected: "Faults") -> i
     from serving.server import Server, listen, silence
 
     silence()
-    revision = os.environ.get("K_REVISION") or os.environ.get("REVISION") or args.model_name
+    revision = os.environ.get("REVISION") or os.environ.get("K_REVISION") or args.model_name
     counters = Metrics(args.model_name, revision)
     prediction_log = _prediction_log(model, revision, counters)
     identity = [(b"x-model-digest", model.digest.encode()), (b"x-model-revision", revision.encode("latin-1"))]
@@ -79,8 +77,6 @@ def _serve(args: argparse.Namespace, model: "Artefact", injected: "Faults") -> i
     except OSError as error:
         print(f"Port {args.http_port} on {args.host} cannot be listened on: {error.strerror}.", file=sys.stderr)
         return EX_UNAVAILABLE
-    if args.front_fd is not None:
-        sockets.append(socket.socket(fileno=args.front_fd))
     try:
         served = Served(counters, prediction_log, identity, injected)
         Server(served, sockets).start([OnnxModel(args.model_name, sabotaged(model, injected))])

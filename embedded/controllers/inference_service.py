@@ -5,7 +5,8 @@ import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from embedded.controllers.served_service import Document, Platform, ServedService
+from embedded.controllers.served_revision import Platform
+from embedded.controllers.served_service import Document, ServedService
 from embedded.kube.kinds import INFERENCE_SERVICE, SERVING_RUNTIME
 from embedded.kube.objects import Objects
 
@@ -39,6 +40,14 @@ class InferenceServices:
     async def stop(self) -> None:
         """End every model server."""
         await asyncio.gather(*(self._end(uid) for uid in list(self._running)))
+
+    def targets(self) -> list[Document]:
+        """Where Prometheus finds the metrics of each ready model server, as its http_sd wants to be told."""
+        return [
+            {"targets": [address], "labels": {"namespace": revision.namespace, "service": revision.service,
+                                              "revision": revision.label}}
+            for each in self._running.values() for revision, address in each.service.running
+        ]  # fmt: skip
 
     async def _look(self) -> None:
         store = self._platform.objects.store

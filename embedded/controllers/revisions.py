@@ -30,6 +30,11 @@ class Revision:
         return f"{self.service}-predictor-{hashlib.sha256(self.to_json().encode()).hexdigest()[:8]}"
 
     @property
+    def label(self) -> str:
+        """What the server calls itself in metrics, headers and logs: REVISION of the manifest, else our name."""
+        return dict(self.environment).get("REVISION") or self.name
+
+    @property
     def digest(self) -> str:
         """The last segment of the storageUri: the sha256 that model.onnx must have."""
         return self.storage_uri.rstrip("/").rpartition("/")[2]

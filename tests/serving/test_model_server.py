@@ -6,7 +6,7 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 import requests
 
-from embedded.controllers.model_server import open_front
 from serving.server import listen
 from tests.serving.artefacts import CATEGORICAL, NUMERIC, TrainedArtefact
 from tests.serving.kube import free_port, get, until
@@ -259,9 +258,6 @@ def test_a_directory_without_a_model_is_one_sentence_and_no_traceback(tmp_path: 
     assert (ended.returncode, len(ended.stderr.splitlines())) == (65, 1), ended.stderr
 
 
-@pytest.mark.parametrize("opened", [lambda: listen("127.0.0.1", 0), lambda: open_front(0)])
-def test_an_answer_does_not_wait_for_its_headers_to_be_acknowledged(opened: Callable[[], socket.socket]) -> None:
-    with opened() as listener:
-        listener.listen()
-        with socket.create_connection(listener.getsockname()), listener.accept()[0] as accepted:
-            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+def test_an_answer_does_not_wait_for_its_headers_to_be_acknowledged() -> None:
+    with listen("127.0.0.1", 0) as to, socket.create_connection(to.getsockname()), to.accept()[0] as accepted:
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
