@@ -18,7 +18,7 @@ from common.settings import Settings
 log = get_logger(__name__)
 USES = {"kserve": {"kubernetes", "minio"}, "feast": {"postgres", "minio"}, "kubeflow": {"mlflow", "minio", "postgres"},
         "dvc": {"dvc", "minio"}, "mlflow": {"mlflow", "postgres", "minio"}}  # fmt: skip
-PROGRAM_NAMES = {"dvc": "git"}
+PROGRAM_NAMES = {"dvc": "git", "prometheus": "kubernetes"}
 START_SECONDS = 300
 
 
@@ -34,7 +34,7 @@ def ensure_up(settings: Settings, needs: set[str], no_start: bool = False) -> bo
         raise Unavailable(f"The embedded platform is down ({', '.join(down)}).", "Start it: python -m embedded up")
     print(f"Starting the embedded platform ({', '.join(down)}); stop it later with `python -m embedded down`.",
           file=sys.stderr)  # fmt: skip
-    _start([PROGRAM_NAMES.get(name, name) for name in down])
+    _start(sorted({PROGRAM_NAMES.get(name, name) for name in down}))
     return True
 
 
@@ -80,7 +80,8 @@ def address_of(settings: Settings, name: str) -> tuple[str, int, str | None]:
     if name == "postgres":
         return settings.postgres.host, settings.postgres.port, None
     urls = {"minio": settings.minio.url, "mlflow": settings.mlflow.tracking_uri, "dvc": settings.dvc.git_url,
-            "kubernetes": settings.kubernetes.server, "git": settings.git.deployments_url}  # fmt: skip
+            "kubernetes": settings.kubernetes.server, "git": settings.git.deployments_url,
+            "prometheus": settings.prometheus.url}  # fmt: skip
     parts = urlsplit(urls[name])
     if parts.scheme in ("", "file"):
         return "", 0, parts.path

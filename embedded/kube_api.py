@@ -4,7 +4,8 @@ Run it as the platform does:  python -m embedded.kube_api --port 8001 --state-di
 
 Objects live in <state>/embedded/kube/objects.db and survive restarts; so do the models that they ask to be served.
 The bearer token is read from <state>/secrets/kubernetes, and made there if nobody has yet. A kubeconfig is
-written to <state>/kubeconfig. Listens on 127.0.0.1 only.
+written to <state>/kubeconfig. GET /sd/targets, without a token, lists the model servers for Prometheus (http_sd).
+Listens on 127.0.0.1 only.
 """
 
 import argparse
@@ -67,12 +68,13 @@ async def _serve(port: int, state: Path, token: str) -> None:
 
     logger.configure()
     objects = Objects(Store(state / "embedded" / "kube" / "objects.db"))
-    config = uvicorn.Config(Api(objects, token).app, host=HOST, port=port, log_level="warning", access_log=False,
+    controller = InferenceServices(objects, state)
+    app = Api(objects, token, controller.targets).app
+    config = uvicorn.Config(app, host=HOST, port=port, log_level="warning", access_log=False,
                             lifespan="off", loop="asyncio", timeout_graceful_shutdown=1)  # fmt: skip
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn raises the signal again when it has stopped; it must not end us before the model servers have.
         signal.signal(number, lambda *_: None)
-    controller = InferenceServices(objects, state)
     watching = asyncio.create_task(controller.run())
     try:
         await uvicorn.Server(config).serve()

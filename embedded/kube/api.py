@@ -7,7 +7,7 @@ an ApiError into the Status object that clients expect.
 import asyncio
 import hmac
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from starlette.applications import Starlette
@@ -43,10 +43,10 @@ BOOKMARK_SECONDS = 15.0
 
 
 class Api:
-    """One API server: `app` is the ASGI application."""
+    """One API server: `app` is the ASGI application. `targets` are what /sd/targets answers."""
 
-    def __init__(self, objects: Objects, token: str) -> None:
-        self._objects = objects
+    def __init__(self, objects: Objects, token: str, targets: Callable[[], list[Document]] = list) -> None:
+        self._objects, self._targets = objects, targets
         self._authorization = f"Bearer {token}".encode()
         methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
         self.app = Starlette(routes=[Route("/{path:path}", self.answer, methods=methods)])
@@ -62,11 +62,15 @@ class Api:
         parts = [part for part in request.url.path.split("/") if part]
         if parts and parts[0] in OPEN_PATHS:
             return JSONResponse(discovery.VERSION) if parts[0] == "version" else PlainTextResponse("ok")
+        if parts == ["sd", "targets"]:  # Prometheus has no token of ours; addresses on loopback are no secret
+            return JSONResponse(self._targets())
         given = request.headers.get("authorization", "").encode()
         if not hmac.compare_digest(given, self._authorization):
             raise errors.unauthorized()
         description = described(parts)
         if description is not None:
+            if request.method != "GET":
+                raise errors.method_not_allowed()
             return JSONResponse(description)
         target = target_of(parts)
         if target is None:

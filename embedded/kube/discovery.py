@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from embedded.kube.errors import ApiError
 from embedded.kube.kinds import KINDS, Kind, group_versions
 
 Document = dict[str, Any]
@@ -45,6 +46,28 @@ def resources(group_name: str, version: str) -> Document | None:
         "groupVersion": kinds[0].api_version,
         "resources": listed,
     }
+
+
+def definition(name: str) -> Document:
+    """GET a CustomResourceDefinition: what our clients look up in one, its schema. Raises 404."""
+    for kind in KINDS:
+        if kind.group and kind.resource == name:
+            return _definition(kind)
+    raise ApiError(404, "NotFound", f'customresourcedefinitions.apiextensions.k8s.io "{name}" not found',
+                   {"name": name, "group": "apiextensions.k8s.io", "kind": "customresourcedefinitions"})  # fmt: skip
+
+
+def _definition(kind: Kind) -> Document:
+    text, anything = {"type": "string"}, {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    properties = {"apiVersion": text, "kind": text, "metadata": anything, "spec": kind.schema, "status": anything}
+    schema = {"openAPIV3Schema": {"type": "object", "properties": properties}}
+    version = {"name": kind.version, "served": True, "storage": True, "schema": schema}
+    names = {"kind": kind.kind, "listKind": f"{kind.kind}List", "plural": kind.plural, "singular": kind.singular}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": kind.resource},
+        "spec": {"group": kind.group, "names": names, "scope": "Namespaced", "versions": [version]},
+    }  # fmt: skip
 
 
 def _entries(kind: Kind) -> list[Document]:

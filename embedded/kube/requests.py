@@ -30,6 +30,8 @@ def described(parts: list[str]) -> Document | None:
             return discovery.resources("", "v1")
         case ["apis", group, version]:
             return discovery.resources(group, version)
+        case ["apis", "apiextensions.k8s.io", "v1", "customresourcedefinitions", name]:
+            return discovery.definition(name)
         case ["openapi", "v3"]:
             return {"paths": {}}
         case ["openapi", "v2"]:

@@ -21,7 +21,7 @@ class Kubernetes:
 
     name = "kubernetes"
     waits_itself = False
-    publishes: tuple[str, ...] = ("kubernetes",)
+    publishes: tuple[str, ...] = ("kubernetes", "prometheus")
     ports: PortRange | None = PortRange(8001)
     patience_seconds = 60.0
 
@@ -30,7 +30,10 @@ class Kubernetes:
         self.needs = needs
 
     def install(self) -> None:
-        """The token that clients must show."""
+        """The token that clients must show. Raises ConfigError where the proxy of its model servers is missing."""
+        from embedded.controllers.front_door import caddy
+
+        caddy()
         secret(self.layout, "kubernetes")
 
     def program(self, port: int) -> Program:
@@ -55,7 +58,11 @@ class Kubernetes:
     def sections(self, port: int) -> Sections:
         """Where clients connect to."""
         token_file = str(secret_path(self.layout, "kubernetes"))
-        return {"kubernetes": {"server": f"http://127.0.0.1:{port}", "token_file": token_file}}
+        server = f"http://127.0.0.1:{port}"
+        return {
+            "kubernetes": {"server": server, "token_file": token_file},
+            "prometheus": {"url": f"{server}/sd/targets"},
+        }
 
 
 def _user_settings() -> dict[str, str]:
