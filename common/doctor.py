@@ -12,7 +12,7 @@ from common.platform import address_of
 from common.settings import Settings
 from common.tools import Tools
 
-CLIENTS = ("postgres", "minio", "mlflow", "dvc", "kubernetes", "kubeflow")
+CLIENTS = ("postgres", "minio", "mlflow", "dvc", "kubernetes", "kubeflow", "prometheus")
 
 
 class Finding(NamedTuple):
@@ -65,12 +65,20 @@ def _look(tools: Tools, name: str) -> Finding:
         started = time.monotonic()  # from here on no library is being imported: this is the service's own time
         client.ping()
         milliseconds = _since(started)
-        client.probe_write()
+        written = _probe_write(client)
     except Exception as error:  # each service is looked at whatever the others do
         failure = explain(error)
         remedy = "python -m embedded up" if section.embedded else failure.hint or f"Check {name} in the configuration."
         return Finding(name, place, address, "", _since(started), False, int(failure.code), failure.cause, remedy)
-    return Finding(name, place, address, version, milliseconds, True, 0, "", "")
+    return Finding(name, place, address, version, milliseconds, written, 0, "", "")
+
+
+def _probe_write(client: Any) -> bool:
+    """Try to write; False where there is nothing to write to: metrics are only read."""
+    if not hasattr(client, "probe_write"):
+        return False
+    client.probe_write()
+    return True
 
 
 def _address(settings: Settings, name: str) -> str:

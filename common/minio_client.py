@@ -156,10 +156,10 @@ class ObjectStore:
         """True when there is such an object."""
         return self.head(key) is not None
 
-    def list(self, prefix: str) -> Iterator[Object]:
-        """Every object whose key starts with `prefix`, in the order that the server has them."""
+    def list(self, prefix: str, after: str = "") -> Iterator[Object]:
+        """Every object whose key starts with `prefix` and sorts after `after`, in the order that the server has them."""
         page: dict[str, Any] = {"IsTruncated": True}
-        token: dict[str, str] = {}
+        token = {"StartAfter": after} if after else {}
         while page["IsTruncated"]:
             page = self._call("list_objects_v2", Prefix=prefix, **token)
             for each in page.get("Contents", []):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from common.iter8_client import Experiments
     from common.k8s_client import Kubernetes
     from common.kubeflow_client import ClusterPipelines, LocalPipelines
+    from common.metrics_client import Metrics
     from common.minio_client import ObjectStore
     from common.postgres import Postgres
     from common.registry import Registry
@@ -115,3 +116,10 @@ class Tools:
         from common.iter8_client import Experiments
 
         return Experiments(self.kubernetes)
+
+    @cached_property
+    def prometheus(self) -> "Metrics":
+        from common.metrics_client import PrometheusMetrics, ScrapedMetrics
+
+        section = self.settings.prometheus
+        return ScrapedMetrics(section) if section.embedded else PrometheusMetrics(section)
