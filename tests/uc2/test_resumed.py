@@ -1,0 +1,179 @@
+"""Killed, and simply run again: the same end. And what must not happen while a canary runs."""
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psutil
+import pytest
+
+from churn.rollout import Rollout
+from common.errors import GateRefused
+from common.tools import Tools
+from tests.conftest import EmbeddedPlatform
+from tests.floor.conftest import wait_for
+from tests.uc2.user import using
+from tests.uc2.world import World, trained
+from uc1_churn_prediction import uc1_06_model_serving_kserve as serving
+from uc1_churn_prediction.results import TrainedModels
+from uc2_ab_testing import progress
+from uc2_ab_testing import uc2_01_deploy_canary_kserve as deployment
+from uc2_ab_testing import uc2_02_create_experiment_iter8 as creation
+from uc2_ab_testing import uc2_03_monitor_experiment as monitoring
+
+
+@pytest.fixture(scope="module")
+def world(platform: EmbeddedPlatform, tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World("killed", tmp_path_factory.mktemp("uc2"), platform.state).seed()
+
+
+def model_servers(world: World) -> list[psutil.Process]:
+    """The processes that serve this world's model."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            command = process.cmdline()
+            if f"--model_name={world.service}" in command and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
+def test_monitor_and_model_servers_killed_mid_way_and_run_again_the_challenger_becomes_champion(world: World) -> None:
+    run = world.start()
+    assert wait_for(lambda: world.percent() >= 25 or run.poll() is not None, 90)
+    run.kill()
+    assert run.wait() == -signal.SIGKILL, (world.state / "output.txt").read_text()[-3000:]
+    reached = world.percent()
+    assert reached >= 25
+    servers = model_servers(world)
+    assert len(servers) == 2
+    for server in servers:
+        os.kill(server.pid, signal.SIGKILL)
+
+    code, step = world.verdict()
+    assert (code, step["result"]["verdict"]) == (0, "promoted"), step
+    assert [window["number"] for window in step["result"]["windows"]] == list(
+        range(1, len(step["result"]["windows"]) + 1)
+    )
+    assert len(world.experiments()) == 1
+    assert world.served() == ("2", False)
+    assert world.states_of_versions() == {"1": "retired", "2": "champion"}
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: no `except Exception` sees it."""
+
+
+@contextlib.contextmanager
+def dying_after(tools: Tools, effects: int) -> Iterator[None]:
+    """Let so many effects of a conclusion happen, and die right after the last of them."""
+    left = [effects]
+
+    def counted(effect: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            done = effect(*args, **kwargs)
+            left[0] -= 1
+            if left[0] == 0:
+                raise Killed
+            return done
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patch:
+        for owner, names in (
+            (tools.kserve.canaries, ("shift", "promote", "withdraw")), (tools.mlflow, ("tag", "_point")),
+            (tools.minio, ("put_bytes",)), (tools.iter8, ("report", "save")),
+        ):  # fmt: skip
+            for name in names:
+                patch.setattr(owner, name, counted(getattr(owner, name)))
+        yield
+
+
+def started(world: World, key: str = "test") -> None:
+    """Deploy the canary and create its experiment."""
+    tools = world.tools_of(key)
+    creation.run(tools, deployment.run(tools))
+
+
+def decided(world: World, verdict: str) -> None:
+    """Let the monitor reach a verdict, and die before anything follows from it."""
+    tools = world.tools
+    found = progress.unfinished(tools)
+    assert found is not None
+    weight = 100 if verdict == "promoted" else 0
+    rollout = Rollout.model_validate({"weight": weight, "verdict": verdict, "reason": "So the test says."})
+    progress.keep(tools, found.name, rollout, {})
+
+
+def resumed(world: World, effects: int) -> bool:
+    """Run all steps again, dying after so many effects of the last one; True when it got through."""
+    tools = world.tools
+    run = creation.run(tools, deployment.run(tools))
+    with dying_after(tools, effects), contextlib.suppress(GateRefused):
+        try:
+            monitoring.run(tools, run)
+        except Killed:
+            return False
+    return True
+
+
+def test_a_promotion_killed_after_each_of_its_effects_is_finished_by_the_next_run(world: World) -> None:
+    before = world.champion()
+    challenger = world.register(trained()[0] if before == "2" else trained()[1])
+    world.tools.mlflow.settle(world.model_name)
+    started(world)
+    assert serving.observe(world.tools) == {"as_declared": True}
+    with using(world.url(), world.body(), per_second=60) as user:
+        decided(world, "promoted")
+        effects = 1
+        while not resumed(world, effects):
+            assert world.champion() in (before, challenger.version)
+            effects += 1
+    assert effects > 6
+    assert user.broken == []
+    assert set(user.codes) == {200}
+    assert world.champion() == challenger.version
+    assert world.served() == (challenger.version, False)
+    assert world.states_of_versions()[before] == "retired"
+    assert progress.unfinished(world.tools) is None
+
+
+def test_a_rollback_killed_after_each_of_its_effects_is_finished_by_the_next_run(world: World) -> None:
+    before = world.champion()
+    version = world.states_of_versions()
+    challenger = world.register(next(m for m in trained() if m.digest != champion_digest(world)))
+    world.tools.mlflow.settle(world.model_name)
+    started(world)
+    decided(world, "rolled back")
+    effects = 1
+    while not resumed(world, effects):
+        effects += 1
+    assert effects > 3
+    assert world.champion() == before
+    assert world.served() == (before, False)
+    assert world.states_of_versions() == {**version, challenger.version: "rejected"}
+
+
+def champion_digest(world: World) -> str:
+    champion = world.tools.mlflow.champion(world.model_name)
+    assert champion is not None
+    return champion.digest
+
+
+def test_while_a_canary_runs_uc1_leaves_it_alone_and_no_other_version_is_tried(world: World) -> None:
+    challenger = world.register(next(m for m in trained() if m.digest != champion_digest(world)))
+    world.tools.mlflow.settle(world.model_name)
+    started(world)
+    trained_models = TrainedModels(
+        model_name=world.model_name, features_digest="f", versions=(), champion="", pipeline_uri="", pipeline_run=""
+    )
+    serving.run(world.tools, trained_models)
+    assert world.percent() == 10
+    other = min(set(world.states_of_versions()) - {challenger.version, world.champion()})
+    refused = world.run("--version", other)
+    assert refused.returncode == 3
+    assert f"version {other} has to wait" in refused.stderr
+    assert world.percent() == 10
+    assert len([each for each in world.experiments() if each["status"].get("stage") != "Completed"]) == 1

@@ -1,0 +1,70 @@
+"""Bad challengers, one after the other on the same service: each is taken out, and the champion serves on."""
+
+from pathlib import Path
+
+import pytest
+
+from common.errors import ExitCode
+from tests.conftest import EmbeddedPlatform
+from tests.uc2.user import using
+from tests.uc2.world import World
+
+
+@pytest.fixture(scope="module")
+def world(platform: EmbeddedPlatform, tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World("bad", tmp_path_factory.mktemp("uc2"), platform.state).seed()
+
+
+def assert_rolled_back(world: World, attempt: int) -> None:
+    """The champion has all traffic, version 2 is rejected, and the experiment names the baseline."""
+    assert world.served() == ("1", False)
+    assert world.champion() == "1"
+    assert world.states_of_versions() == {"1": "champion", "2": "rejected"}
+    assert len(world.experiments()) == attempt
+    status = world.experiments()[-1]["status"]
+    assert status["stage"] == "Completed"
+    assert status["versionRecommendedForPromotion"] == "v1"
+
+
+def test_without_metrics_nobody_is_promoted_and_the_version_may_be_tried_again(world: World, tmp_path: Path) -> None:
+    code, step = world.verdict(
+        MLOPS_PROMETHEUS__URL="http://127.0.0.1:9/targets", MLOPS_ITER8__MAX_LOOPS="1",
+        MLOPS_ITER8__ITERATIONS_PER_LOOP="3",
+    )  # fmt: skip
+    assert code == ExitCode.GATE_REFUSED
+    assert step["result"]["verdict"] == "undecided"
+    assert [window["weight"] for window in step["result"]["windows"]] == [10, 10, 10]
+    assert world.served() == ("1", False)
+    assert world.states_of_versions() == {"1": "champion", "2": "proposed"}
+    assert world.champion() == "1"
+
+
+def test_a_canary_that_decides_otherwise_is_rolled_back_though_every_answer_arrives(world: World) -> None:
+    with using(world.url(), world.body()) as user:
+        code, step = world.verdict("--inject", "wrong=20%")
+    assert code == ExitCode.GATE_REFUSED
+    assert "decisions differed" in step["cause"]
+    assert_rolled_back(world, 2)
+    assert user.broken == []
+    assert set(user.codes) == {200}
+
+
+def test_a_rejected_version_is_tried_again_only_by_its_number_and_errors_end_it(world: World) -> None:
+    assert world.verdict()[1]["state"] == "unchanged"
+    with using(world.url(), world.body()) as user:
+        code, step = world.verdict("--version", "2", "--inject", "errors=20%")
+    assert code == ExitCode.GATE_REFUSED
+    assert "requests failed" in step["cause"]
+    assert_rolled_back(world, 3)
+    assert user.broken == []
+    assert set(user.codes) <= {200, 500}
+    assert all("injected" in text for text in user.failures)
+
+
+def test_a_slow_canary_is_rolled_back(world: World) -> None:
+    code, step = world.verdict(
+        "--version", "2", "--inject", "latency=300ms", MLOPS_UC2__OBJECTIVES__LATENCY_P95_MS="100"
+    )
+    assert code == ExitCode.GATE_REFUSED
+    assert "answers took longer than 100 ms" in step["cause"]
+    assert_rolled_back(world, 4)
