@@ -113,7 +113,7 @@ def _share(name: str, count: int, of: int, limit: float, rules: Rules, expected:
         state = "broken"
     elif of >= rules.min_requests and value <= limit:
         state = "holds"
-    return Objective(name=name, value=value, limit=limit, low=low, state=state, count=count, of=of)
+    return Objective(name=name, value=round(value, 6), limit=limit, low=round(low, 6), state=state, count=count, of=of)
 
 
 def _disagreement(seen: list[Shadow], rules: Rules) -> Objective:
@@ -132,7 +132,7 @@ def _reward(seen: list[Reward], rules: Rules) -> Objective:
     low = -compared.interval[1]
     state: Literal["holds", "broken"] = "broken" if low > 0 else "holds"
     return Objective(
-        name="conversion_loss", value=-compared.difference, limit=0.0, low=low, state=state,
+        name="conversion_loss", value=round(-compared.difference, 6), limit=0.0, low=round(low, 6), state=state,
         count=last.candidate_conversions, of=last.candidate_users,
     )  # fmt: skip
 

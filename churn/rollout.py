@@ -49,8 +49,9 @@ def observed(
 ) -> Window:  # fmt: skip
     """Make a window of what churn.windows.between found; the canary must be in it, the champion while it has traffic.
 
-    `trouble` is why metrics could not be read at all, in a sentence.
+    `trouble` is why metrics could not be read at all, in a sentence: counts are not believed then.
     """
+    arms = {} if trouble else arms
     expected = (candidate, champion) if weight < ALL else (candidate,)
     absent = [name for name in expected if name not in arms]
     missing = trouble or (f"No metrics of {' and '.join(absent)} in this window." if absent else "")
@@ -96,8 +97,8 @@ def _listed(windows: tuple[Window, ...]) -> str:
 
 
 def _broken(objective: Objective, rules: Rules) -> str:
-    surely = f"by chance alone fewer than {1 - rules.confidence:.3g} of good canaries look like this"
-    return f"{describe(objective, rules)}: {surely}."
+    sure = f"with {100 * rules.confidence:.4g}% confidence over {rules.max_windows} windows"
+    return f"{describe(objective, rules)}: not by chance, {sure}."
 
 
 def _undecided(windows: tuple[Window, ...], objectives: tuple[Objective, ...], rules: Rules) -> str:

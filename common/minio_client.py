@@ -157,7 +157,7 @@ class ObjectStore:
         return self.head(key) is not None
 
     def list(self, prefix: str, after: str = "") -> Iterator[Object]:
-        """Every object whose key starts with `prefix` and sorts after `after`, in the order that the server has them."""
+        """Every object whose key starts with `prefix`, from behind the key `after` on, in the server's order."""
         page: dict[str, Any] = {"IsTruncated": True}
         token = {"StartAfter": after} if after else {}
         while page["IsTruncated"]:
