@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from common.registry import Registry
     from common.serving_client import Serving
     from common.settings import Settings
+    from common.traffic import Traffic
 
 
 class EffectLog(Protocol):
@@ -123,3 +124,10 @@ class Tools:
 
         section = self.settings.prometheus
         return ScrapedMetrics(section) if section.embedded else PrometheusMetrics(section)
+
+    @cached_property
+    def traffic(self) -> "Traffic":
+        from common.traffic import LiveTraffic, ReplayTraffic
+
+        section = self.settings.traffic
+        return ReplayTraffic(section, self.settings.kserve) if section.source == "replay" else LiveTraffic()

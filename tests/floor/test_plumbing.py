@@ -19,6 +19,7 @@ SCRIPTS = sorted([*ROOT.glob("uc*/uc*_*.py"), *ROOT.glob("uc*/run_pipeline.py"),
 HEAVY = {
     "pandas", "numpy", "sklearn", "mlflow", "feast", "kfp", "great_expectations", "evidently", "kserve", "kubernetes",
     "boto3", "pyarrow", "sqlalchemy", "structlog", "matplotlib", "onnxruntime", "requests", "rich",
+    "aiohttp",
 }  # fmt: skip
 
 

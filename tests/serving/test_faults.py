@@ -43,7 +43,8 @@ def test_what_the_grammar_knows_is_understood(text: str, faults: Faults) -> None
     [
         "latency", "latency=", "latency=300", "latency=-1ms", "latency=300 ms", "latency=1e3ms", "latency=inf s",
         "errors=5", "errors=0.05", "errors=101%", "errors=-1%", "errors=nan%", "wrong=\u0665%", "wrong=2%%",
-        "errors=5%,", ",", "slow=1ms", "errors=5%,errors=6%", "errors=5%;wrong=1%", "latency=61s", "latency=" + "9" * 400 + "s",
+        "errors=5%,", ",", "slow=1ms", "errors=5%,errors=6%", "errors=5%;wrong=1%", "latency=61s",
+        "latency=" + "9" * 400 + "s",
     ],
 )  # fmt: skip
 def test_what_it_does_not_know_is_refused_in_one_sentence(text: str) -> None:
