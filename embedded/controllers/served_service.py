@@ -138,14 +138,15 @@ class ServedService:
             self._platform.objects.patch(self._target, change, Writer("kserve-controller-manager"))
 
     def _observed(self, document: Document, asked: Asked, decision: Decision) -> Observed:
-        wanted, champion = asked.revision, decision.champion
+        wanted, champion, rolled_out = asked.revision, decision.champion, decision.memory.rolled_out
         tried = self._kept.get(wanted) if wanted else None
         return Observed(
             mode=asked.mode, generation=document["metadata"]["generation"], url=self.url,
             runtime=wanted.runtime if wanted else "", wanted=wanted.name if wanted else "",
             failure=tried.failure if tried else asked.failure,
             serving=champion.name if champion and self._is_ready(champion) else "",
-            rolled_out=champion.name if champion else "", previous=decision.memory.previous,
+            champion=champion.name if champion else "", rolled_out=rolled_out.name if rolled_out else "",
+            previous=decision.memory.previous,
             canaries=self._canaries(asked, decision), door_failure=self._door.failure,
         )  # fmt: skip
 

@@ -39,8 +39,9 @@ class Observed:
     wanted: str = ""
     """Name of the revision that the spec asks for; "" for a spec that asks for nothing servable."""
     failure: Failure | None = None
-    rolled_out: str = ""
+    champion: str = ""
     """Name of the champion's revision, also while its server is started again."""
+    rolled_out: str = ""
     previous: str = ""
     canaries: tuple[CanarySeen, ...] = ()
     door_failure: str = ""
@@ -50,11 +51,6 @@ class Observed:
         """Does the revision that the spec asks for run? In Knative mode it may be the canary."""
         running = {self.serving} | {each.name for each in self.canaries if each.ready and self.mode == "Knative"}
         return bool(self.wanted) and self.wanted in running
-
-    @property
-    def champion(self) -> str:
-        """Name of the revision that is not the canary."""
-        return self.serving or self.rolled_out
 
 
 def status(seen: Observed, before: Document, now: str) -> Document:
@@ -84,7 +80,7 @@ def _predictor(seen: Observed) -> Document:
     if seen.mode != "Knative":
         return predictor
     names = {
-        "latestCreatedRevision": seen.wanted, "latestRolledoutRevision": seen.champion,
+        "latestCreatedRevision": seen.wanted, "latestRolledoutRevision": seen.rolled_out,
         "latestReadyRevision": seen.canaries[0].name if seen.canaries else seen.champion,
         "previousRolledoutRevision": seen.previous,
     }  # fmt: skip

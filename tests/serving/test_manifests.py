@@ -1,5 +1,6 @@
 """What we declare and what the controller reports would be accepted by the real KServe, field by field."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from common.serving_manifests import (
 )
 from common.settings import Kserve, Minio
 from embedded.controllers.revisions import InvalidSpec, Revision, resolve
-from embedded.controllers.status import Failure, Observed, status
+from embedded.controllers.status import CanarySeen, Failure, Observed, status
 from embedded.kube.kinds import INFERENCE_SERVICE, SERVING_RUNTIME
 from embedded.kube.validation import check
 from tests.serving.crds import complaints
@@ -100,17 +101,26 @@ def test_an_experiment_is_undecided_until_a_condition_ends_it() -> None:
     assert not is_undecided({"status": {"conditions": [{"type": "Completed", "status": "True"}]}})
 
 
+URL = "http://127.0.0.1:1"
+NO_MODEL = Failure("ModelLoadFailed", "no model", 65)
+ONE = Observed("Standard", 1, "churn-onnx", URL, serving="a", wanted="a", champion="a")
 SEEN = {
-    "starting": Observed("Standard", 1, "churn-onnx", "http://127.0.0.1:1", wanted="a"),
-    "ready": Observed("Standard", 1, "churn-onnx", "http://127.0.0.1:1", serving="a", wanted="a"),
-    "changing": Observed("Standard", 2, "churn-onnx", "http://127.0.0.1:1", serving="a", wanted="b"),
-    "blocked": Observed(
-        "Standard", 2, "churn-onnx", "http://127.0.0.1:1", "a", "b", Failure("ModelLoadFailed", "no model", 65)
-    ),
-    "failing": Observed("Standard", 1, "churn-onnx", wanted="a", failure=Failure("ModelLoadFailed", "no model", 65)),
+    "starting": Observed("Standard", 1, "churn-onnx", URL, wanted="a"),
+    "ready": ONE,
+    "changing": replace(ONE, wanted="b"),
+    "blocked": replace(ONE, wanted="b", failure=NO_MODEL),
+    "failing": Observed("Standard", 1, "churn-onnx", wanted="a", failure=NO_MODEL),
     "invalid": Observed("Standard", 1, failure=Failure("NoSupportingRuntime", "no runtime found")),
-    "knative": Observed("Knative", 1, "churn-onnx", "http://127.0.0.1:1", serving="a", wanted="a"),
-    "knative failing": Observed("Knative", 1, "churn-onnx", wanted="a", failure=Failure("ModelLoadFailed", "no model")),
+    "no door": replace(ONE, door_failure="Caddy ended with code 1"),
+    "canary": replace(ONE, canaries=(CanarySeen("v2", True, 10),)),
+    "canary failing": replace(ONE, canaries=(CanarySeen("v2", False, 0, NO_MODEL),)),
+    "canary refused": replace(
+        ONE, canaries=(CanarySeen("v2", False, 0, Failure("InvalidPredictorSpec", "two canaries"), is_valid=False),)
+    ),
+    "knative": replace(ONE, mode="Knative", rolled_out="a", previous="z"),
+    "knative canary": replace(ONE, mode="Knative", wanted="b", rolled_out="a", canaries=(CanarySeen("b", True, 10),)),
+    "knative blocked": replace(ONE, mode="Knative", wanted="b", rolled_out="a", failure=NO_MODEL),
+    "knative failing": Observed("Knative", 1, "churn-onnx", wanted="a", failure=NO_MODEL),
 }
 
 
@@ -128,6 +138,8 @@ def test_every_status_that_the_controller_writes_is_valid_for_the_real_crd(what:
         ("blocked", "BlockedByFailedLoad", "Loaded", "FailedToLoad", "True"),
         ("failing", "BlockedByFailedLoad", "", "FailedToLoad", "False"),
         ("invalid", "InvalidSpec", "", "", "False"),
+        ("canary failing", "UpToDate", "Loaded", "Loaded", "True"),
+        ("knative canary", "UpToDate", "Loaded", "Loaded", "True"),
     ],
 )
 def test_the_status_says_what_serves_and_what_is_wanted(
@@ -138,6 +150,32 @@ def test_the_status_says_what_serves_and_what_is_wanted(
     conditions = {each["type"]: each["status"] for each in written["conditions"]}
     assert (model["transitionStatus"], *model["states"].values()) == (transition, active, target)
     assert (conditions["Ready"], "url" in written) == (ready, ready == "True")
+
+
+def test_the_status_names_what_each_canary_lacks_and_the_service_stays_ready() -> None:
+    written = status(SEEN["canary failing"], {}, NOW)
+    (canary,) = written["canaryStatuses"]
+    ready = next(each for each in written["conditions"] if each["type"] == "CanaryPredictorReady")
+    assert (canary["ready"], canary["trafficPercent"]) == (False, 0)
+    assert canary["modelStatus"]["lastFailureInfo"]["message"] == "no model"
+    assert (ready["status"], ready["reason"], ready["message"]) == ("False", "CanariesNotReady", "v2: no model")
+
+
+def test_a_door_that_does_not_open_makes_the_service_not_ready_and_says_why() -> None:
+    conditions = {each["type"]: each for each in status(SEEN["no door"], {}, NOW)["conditions"]}
+    assert (conditions["Ready"]["status"], conditions["PredictorReady"]["status"]) == ("False", "True")
+    assert conditions["Ready"]["message"] == "Caddy ended with code 1"
+
+
+def test_knative_says_which_revision_has_which_share() -> None:
+    predictor = status(SEEN["knative canary"], {}, NOW)["components"]["predictor"]
+    assert [(each["revisionName"], each["percent"]) for each in predictor["traffic"]] == [("b", 10), ("a", 90)]
+    assert (predictor["latestReadyRevision"], predictor["latestRolledoutRevision"]) == ("b", "a")
+
+
+def test_in_knative_mode_a_latest_revision_that_fails_makes_the_service_not_ready() -> None:
+    conditions = {each["type"]: each["status"] for each in status(SEEN["knative blocked"], {}, NOW)["conditions"]}
+    assert (conditions["Ready"], conditions["PredictorRouteReady"]) == ("False", "True")
 
 
 def test_a_condition_keeps_its_time_until_it_changes() -> None:
