@@ -175,8 +175,9 @@ class TrainedModels(Result):
         return tuple(Dataset(kind="model", name=self.model_name, digest=v.digest) for v in self.versions)
 
     def summary(self) -> str:
+        # Who is champion is left out: a canary may have changed it since, and an unchanged step repeats this line.
         each = [f"v{v.version} {v.algorithm} AUC {v.metrics.get('roc_auc', float('nan')):.3f}" for v in self.versions]
-        return f"{'; '.join(each)}; champion v{self.champion}"
+        return "; ".join(each)
 
     def sections(self) -> tuple[Section, ...]:
         return shown.models(self)
@@ -205,7 +206,7 @@ class ServedModel(Result):
         return (Dataset(kind="service", name=f"{self.namespace}/{self.model_name}", digest=self.digest),)
 
     def summary(self) -> str:
-        return f"v{self.version} at {self.url}; {self.golden_rows} golden predictions agree"
+        return f"{self.model_name} at {self.url}; {self.golden_rows} golden predictions agreed"
 
     def sections(self) -> tuple[Section, ...]:
         return (shown.service(self),)

@@ -80,8 +80,12 @@ def models(trained: "TrainedModels") -> tuple[Section, ...]:
     """The versions side by side, then the pictures of each."""
     names = [name for name in METRICS if any(name in version.metrics for version in trained.versions)]
     rows = tuple(_measured(version, names) for version in trained.versions)
-    table = Table(columns=("version", "algorithm", "state", "gate", *names), rows=rows)
-    facts = (("champion", f"v{trained.champion}"), ("pipeline", trained.pipeline_uri), ("run", trained.pipeline_run))
+    table = Table(columns=("version", "algorithm", "registered as", "gate", *names), rows=rows)
+    facts = (
+        ("champion after training", f"v{trained.champion}"),
+        ("pipeline", trained.pipeline_uri),
+        ("run", trained.pipeline_run),
+    )
     overview = Section(title="Champion and challenger, on the hold-out", table=table, facts=facts)
     pictured = [version for version in trained.versions if version.pictures]
     return (overview, *(_pictures(f"v{v.version} {v.algorithm}", v.pictures) for v in pictured))
@@ -104,7 +108,7 @@ def service(served: "ServedModel") -> Section:
         ("golden predictions", f"{served.golden_rows} asked, largest difference {served.max_difference:.1e}"),
         ("try it", curl(served)),
     )  # fmt: skip
-    return Section(title="Service", facts=facts)
+    return Section(title="Service, at deployment", facts=facts)
 
 
 def curl(served: "ServedModel") -> str:
