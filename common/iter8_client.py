@@ -54,8 +54,10 @@ class Experiments:
         self._kubernetes.merge_patch("Experiment", name, namespace, {"metadata": {"annotations": {STATE_NOTE: text}}})
 
     def report(self, name: str, namespace: str, status: Document) -> None:
-        """Write the status."""
-        self._kubernetes.merge_patch("Experiment", name, namespace, {"status": status}, status=True)
+        """Write the status: what it does not mention any more is removed."""
+        live = self._kubernetes.get("Experiment", name, namespace) or {}
+        patch = {"status": _replacing(live.get("status", {}), status)}
+        self._kubernetes.merge_patch("Experiment", name, namespace, patch, status=True)
 
     def recommendation(self, experiment: Document) -> str | None:
         """The version that an Iter8 controller would promote, "" for none; None while it has not decided.
@@ -75,6 +77,15 @@ class Experiments:
         """True when somebody else, an Iter8 controller, writes the status."""
         entries = experiment["metadata"].get("managedFields", [])
         return any(each.get("manager") != MANAGER and "f:status" in each.get("fieldsV1", {}) for each in entries)
+
+
+def _replacing(old: Document, new: Document) -> Document:
+    """The merge-patch that turns `old` into `new`."""
+    patch: Document = {key: None for key in old if key not in new}
+    for key, value in new.items():
+        both = isinstance(value, dict) and isinstance(old.get(key), dict)
+        patch[key] = _replacing(old[key], value) if both else value
+    return patch
 
 
 def _age(experiment: Document) -> tuple[str, str]:

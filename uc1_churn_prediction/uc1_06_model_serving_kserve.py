@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.cli import main
 from common.errors import StepFailed
-from common.serving_manifests import Deployment
+from common.serving_manifests import Deployment, champion_digest, live_canary
 from common.step import step
 from common.tools import Tools
 from uc1_churn_prediction.results import ServedModel, TrainedModels
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from common.registry import Version
 
 TOLERANCE = 1e-5
-TRIES = 50
+TRIES = 500
 
 
 @step(
@@ -36,10 +36,7 @@ TRIES = 50
 def run(tools: Tools, _models: TrainedModels) -> ServedModel:
     """Deploy the champion, wait for it, and compare its golden predictions."""
     wanted = declared(tools, champion(tools))
-    if not is_left_to_a_canary(tools, wanted):
-        tools.kserve.deploy(wanted)
-        tools.context.effect("service", wanted.place, version=wanted.version, digest=wanted.digest)
-    url = tools.kserve.wait_until_ready(wanted)
+    url = url_beside_a_canary(tools, wanted) or deployed(tools, wanted)
     golden = tools.minio.get_json(tools.minio.key(f"{wanted.uri}/golden.json"))
     difference = largest_difference(tools, wanted, golden)
     return ServedModel(
@@ -79,11 +76,26 @@ def declared(tools: Tools, version: "Version") -> Deployment:
     return Deployment(uc1.model_name, uc1.namespace, version.version, version.digest, version.uri, tools.context.key)
 
 
-def is_left_to_a_canary(tools: Tools, wanted: Deployment) -> bool:
-    """True when the champion is served already, beside a canary: then there is nothing to declare."""
+def deployed(tools: Tools, wanted: Deployment) -> str:
+    """Deploy, and return the URL once the champion answers there."""
+    tools.kserve.deploy(wanted)
+    tools.context.effect("service", wanted.place, version=wanted.version, digest=wanted.digest)
+    return tools.kserve.wait_until_ready(wanted)
+
+
+def url_beside_a_canary(tools: Tools, wanted: Deployment) -> str:
+    """Where the champion is served already, beside a canary that leaves it requests; "" where that is not so.
+
+    Then there is nothing to declare. In Knative mode the predictor itself is the canary's, so that a note tells whose
+    the rest is.
+    """
     live = tools.kserve.live(wanted.namespace, wanted.service)
-    serves = live is not None and live["spec"]["predictor"].get("model", {}).get("storageUri") == wanted.uri
-    return serves and tools.kserve.is_in_canary(wanted.namespace, wanted.service)
+    if live is None or champion_digest(live) != wanted.digest:
+        return ""
+    canary = live_canary(live)
+    is_heard = canary is None or canary.percent < 100
+    left_alone = is_heard and tools.kserve.is_in_canary(wanted.namespace, wanted.service)
+    return str(live.get("status", {}).get("url", "")) if left_alone else ""
 
 
 def largest_difference(tools: Tools, wanted: Deployment, golden: dict[str, Any]) -> float:

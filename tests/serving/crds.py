@@ -10,10 +10,12 @@ import yaml
 from common.paths import ROOT
 
 Document = dict[str, Any]
-FOLDER = ROOT.parent / "shared" / "crds" / "kserve"
+FOLDER = ROOT.parent / "shared" / "crds"
 FILES = {
-    "InferenceService": "serving.kserve.io_inferenceservices.yaml",
-    "ServingRuntime": "full__serving.kserve.io_servingruntimes.yaml",
+    "InferenceService": "kserve/serving.kserve.io_inferenceservices.yaml",
+    "ServingRuntime": "kserve/full__serving.kserve.io_servingruntimes.yaml",
+    "Experiment": "iter8/iter8.tools_experiments.v2alpha2.yaml",
+    "Metric": "iter8/iter8.tools_metrics.v2alpha2.yaml",
 }
 
 
@@ -39,7 +41,8 @@ def _strict(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     if schema.get("x-kubernetes-int-or-string"):
-        return {"type": ["integer", "string"]}
+        pattern = {"pattern": schema["pattern"]} if "pattern" in schema else {}
+        return {"type": ["integer", "string"], **pattern}
     strict = {key: _strict(value) for key, value in schema.items() if key != "properties"}
     if "properties" in schema:
         strict["properties"] = {name: _strict(value) for name, value in schema["properties"].items()}
