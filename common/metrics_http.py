@@ -1,5 +1,6 @@
 """GET of JSON or text from a metrics server, with short deadlines, and what went wrong in our words."""
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -7,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from common import retry
 from common.errors import ExitCode, Unavailable
 from common.settings import Prometheus as Section
-from common.settings import without_credentials
 
 if TYPE_CHECKING:
     import requests
@@ -31,7 +31,7 @@ class MetricsServer:
     @property
     def place(self) -> str:
         """The URL as it may be shown."""
-        return without_credentials(self.settings.url)
+        return re.sub(r"//[^/]*@", "//", self.settings.url)  # not parsed: it may be no URL at all
 
     def get(self, path: str = "", **query: str) -> Any:
         """The JSON of an answer. Raises Unavailable with a sentence, whatever went wrong."""
