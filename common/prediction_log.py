@@ -11,11 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from common.errors import InvalidData
-from common.minio_client import ObjectStore
 from common.minio_errors import NoSuchObject
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from common.minio_client import ObjectStore
 
 READS_AT_ONCE = 8
 NAME = re.compile(r"\d{8}T\d{12}Z-[^/]+\.parquet")  # 20260102T030405678901Z-<revision>.parquet
@@ -27,7 +28,7 @@ OWN_COLUMNS = (
 class PredictionLog:
     """The log of one service, below a prefix of the bucket."""
 
-    def __init__(self, store: ObjectStore, prefix_key: str) -> None:
+    def __init__(self, store: "ObjectStore", prefix_key: str) -> None:
         self._store, self._prefix = store, prefix_key.strip("/") + "/"
 
     def since(self, after: str = "") -> tuple[str, ...]:
