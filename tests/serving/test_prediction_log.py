@@ -143,7 +143,7 @@ def test_a_served_prediction_is_in_the_store_after_sigterm_at_once(stored: Store
     requests.post(predict, json={"instances": trees.rows[:2]}, headers={"x-request-id": "a"}, timeout=5)
     requests.post(predict, json={"instances": []}, headers={"x-request-id": "b"}, timeout=5)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(5) == 0
+    assert process.wait(30) == 0
     rows = logged(stored, prefix)
     found = [(row["request_id"], row["golden"], row["status"], row["revision"]) for row in rows]
     assert found == [("g", True, 200, "blue")] * 20 + [("a", False, 200, "blue")] * 2 + [("b", False, 400, "blue")]
