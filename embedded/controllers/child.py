@@ -33,14 +33,15 @@ class Child:
         return (self._process.returncode or 0) if self._process else 0
 
     async def start(
-        self, command: Sequence[str], environment: Mapping[str, str], descriptors: Sequence[int] = ()
-    ) -> None:
+        self, command: Sequence[str], environment: Mapping[str, str], descriptors: Sequence[int] = (),
+        directory: Path | None = None,
+    ) -> None:  # fmt: skip
         """Start the process, with these open files besides. Raises OSError where the program is not there."""
         self._log_start = _rotated(self._log)
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *command, env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
-                pass_fds=tuple(descriptors), preexec_fn=_end_with_parent,
+                pass_fds=tuple(descriptors), cwd=directory, preexec_fn=_end_with_parent,
             )  # fmt: skip
 
     def last_words(self) -> str:

@@ -47,7 +47,7 @@ class FrontDoor:
         self._written: dict[str, str] = {}
         self.failure = ""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_atomically(folder / "caddy.json", json.dumps(configuration(folder, self._socket.fileno())).encode())
+        write_atomically(folder / "caddy.json", json.dumps(configuration(self._socket.fileno())).encode())
         self.route("", "", 0)
 
     @property
@@ -90,7 +90,12 @@ class FrontDoor:
             began = loop.time()
             opened = loop.call_later(OPEN_SECONDS, self._tell, "")
             try:
-                await self._child.start(self._command(), self._environment(), [self._socket.fileno()])
+                await self._child.start(
+                    (caddy(), "run", "--config", "caddy.json"),
+                    self._environment(),
+                    [self._socket.fileno()],
+                    self._folder,
+                )
                 why = f"Caddy ended with code {await self._child.ended()}: {self._child.last_words()}"
             except (OSError, ConfigError) as error:
                 why = str(error)
@@ -105,9 +110,6 @@ class FrontDoor:
             self.failure = failure
             self._changed()
 
-    def _command(self) -> list[str]:
-        return [caddy(), "run", "--config", str(self._folder / "caddy.json")]
-
     def _environment(self) -> dict[str, str]:
         """Whatever Caddy wants to keep, it keeps beside its files: nothing of the user's is read or written."""
         places = ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
@@ -119,14 +121,14 @@ def weight(percent: int) -> str:
     return "g" if percent == 100 else f"{round(65536 * percent / 100):04x}"
 
 
-def configuration(folder: Path, descriptor: int) -> Document:
-    """Caddy's configuration, for the socket with this number."""
-    ticket = {"handler": "vars", "ticket": "{http.request.uuid}", "weight": f"{{file.{folder / 'weight'}}}"}
+def configuration(descriptor: int) -> Document:
+    """Caddy's configuration, for the socket with this number. Files are named as seen from the door's folder."""
+    ticket = {"handler": "vars", "ticket": "{http.request.uuid}", "weight": "{file.weight}"}
     routes: list[Document] = [
         {"handle": [ticket]},
         {"match": [{"expression": "{http.vars.ticket} < {http.vars.weight}"}],
-         "handle": [_proxy(folder, "canary", "champion")]},
-        {"handle": [_proxy(folder, "champion", "canary")]},
+         "handle": [_proxy("canary", "champion")]},
+        {"handle": [_proxy("champion", "canary")]},
     ]  # fmt: skip
     server = {"listen": [f"fd/{descriptor}"], "automatic_https": {"disable": True}, "routes": routes}
     return {
@@ -136,16 +138,17 @@ def configuration(folder: Path, descriptor: int) -> Document:
     }
 
 
-def _proxy(folder: Path, *arms: str) -> Document:
+def _proxy(*arms: str) -> Document:
     """Ask the first of these arms; the other one only where it cannot be reached. Addresses are read at each try."""
     return {
-        "handler": "reverse_proxy", "upstreams": [{"dial": f"{{file.{folder / arm}}}"} for arm in arms],
+        "handler": "reverse_proxy", "upstreams": [{"dial": f"{{file.{arm}}}"} for arm in arms],
         "load_balancing": {
             "selection_policy": {"policy": "first"}, "try_duration": f"{RETRY_SECONDS}s", "try_interval": "50ms",
             "retry_match": [{"method": ["GET", "POST"]}],  # a prediction changes nothing, so it may be asked twice
         },
         "health_checks": {"passive": {"fail_duration": "200ms", "max_fails": 1}},
-        "request_buffers": 1 << 20,  # as much as a model server takes: what is sent again must be kept
+        # What is sent again must be kept: also a body that is too large, and is answered so before all of it was sent.
+        "request_buffers": 64 << 20,
         # Shorter than a model server keeps an idle connection: one that it just closed must not look like a failure.
         "transport": {"protocol": "http", "dial_timeout": "1s", "keep_alive": {"idle_timeout": "30s",
                                                                                "max_idle_conns_per_host": 64}},

@@ -136,6 +136,14 @@ def test_a_kind_whose_definition_is_missing_is_unavailable_with_a_remedy(
     assert "Install its CRD" in caught.value.hint
 
 
+def test_the_definition_of_a_kind_says_which_fields_it_has(cluster: Cluster) -> None:
+    definition = cluster.kube.get("CustomResourceDefinition", "inferenceservices.serving.kserve.io")
+    assert definition is not None
+    versions = {each["name"]: each["schema"]["openAPIV3Schema"] for each in definition["spec"]["versions"]}
+    assert "canary" in versions["v1beta1"]["properties"]["spec"]["properties"]
+    assert cluster.kube.get("CustomResourceDefinition", "nothing.serving.kserve.io") is None
+
+
 def test_a_wrong_token_is_refused_and_not_repeated_in_the_message(cluster: Cluster) -> None:
     wrong = Section(server=cluster.kube.server, token="wrong-token", embedded=True, verify_tls=False)
     with pytest.raises(AccessRefused, match="does not accept our token") as caught:

@@ -58,10 +58,16 @@ class KubeApi:
 
     def model_servers(self, service: str = "") -> list[psutil.Process]:
         """Running model servers, of one service or of all."""
+        return [each for each in self._children() if f"--model_name={service}" in " ".join(_command(each))]
+
+    def doors(self) -> list[psutil.Process]:
+        """Running front doors."""
+        return [each for each in self._children() if "caddy.json" in _command(each)]
+
+    def _children(self) -> list[psutil.Process]:
         assert self.process is not None
         with contextlib.suppress(psutil.NoSuchProcess):
-            children = psutil.Process(self.process.pid).children()
-            return [each for each in children if f"--model_name={service}" in " ".join(_command(each))]
+            return psutil.Process(self.process.pid).children()
         return []
 
 

@@ -206,8 +206,10 @@ def test_a_killed_server_fails_no_request_and_comes_back_to_its_share(service: S
 
 def test_after_a_kill_of_the_controller_the_same_split_is_served_again(service: Service) -> None:
     service.split("1", "2", 50)
-    url = status(service.kube, service.name)["url"]
+    url, children = status(service.kube, service.name)["url"], [*service.api.doors(), *service.api.model_servers()]
     service.api.stop(signal.SIGKILL)
+    assert len(children) >= 3
+    assert all(ends(each) for each in children), "neither a door nor a model server outlives the controller"
     service.api.start()
     until(lambda: service.share() == 50)
     with service.load() as load:

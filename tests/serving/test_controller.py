@@ -5,11 +5,15 @@ import signal
 import threading
 from typing import Any
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 import requests
 
 from common.k8s_client import Kubernetes
+from common.platform import answers
+from common.settings import Settings
+from tests.conftest import EmbeddedPlatform
 from tests.serving.artefacts import TrainedArtefact
 from tests.serving.conftest import Stored
 from tests.serving.kube import KubeApi, declare, get, settle, transition, until
@@ -34,6 +38,12 @@ def ask(url: str, name: str, rows: Rows) -> list[float]:
     assert answer.status_code == 200, answer.text
     found: list[float] = answer.json()["predictions"]
     return found
+
+
+def only_server(kube_api: KubeApi) -> psutil.Process:
+    """The model server, when the one before it has ended."""
+    until(lambda: len(kube_api.model_servers("churn")) == 1)
+    return kube_api.model_servers("churn")[0]
 
 
 def test_a_service_becomes_ready_and_answers_as_its_model(
@@ -109,7 +119,7 @@ def test_a_killed_model_server_comes_back_and_waiting_clients_are_answered(
     kube_api: KubeApi, champion: str, trees: TrainedArtefact
 ) -> None:
     url = champion
-    (server,) = kube_api.model_servers("churn")
+    server = only_server(kube_api)
     server.kill()
     server.wait(5)
     # The address is held by the controller: this request waits for the new process instead of failing.
@@ -122,7 +132,7 @@ def test_after_a_restart_of_the_api_the_model_is_served_again_at_the_same_url(
     kube_api: KubeApi, champion: str, trees: TrainedArtefact, number: int
 ) -> None:
     url = champion
-    (server,) = kube_api.model_servers("churn")
+    server = only_server(kube_api)
     kube_api.stop(number)
     until(lambda: not server.is_running(), seconds=10)
     assert get(f"{url}/v2/health/live") == 0, "no model server outlives the API server"
@@ -133,7 +143,7 @@ def test_after_a_restart_of_the_api_the_model_is_served_again_at_the_same_url(
 def test_when_the_platform_stops_the_last_predictions_are_in_the_log_before_it_has_ended(
     kube_api: KubeApi, stored: Stored, champion: str, trees: TrainedArtefact
 ) -> None:
-    (server,) = kube_api.model_servers("churn")
+    server = only_server(kube_api)
     requests.post(
         f"{champion}/v1/models/churn:predict",
         json={"instances": trees.rows},
@@ -208,8 +218,16 @@ def test_two_services_are_served_side_by_side(
 
 def test_a_change_of_labels_or_replicas_starts_nothing_new(kube: Kubernetes, kube_api: KubeApi, champion: str) -> None:
     assert champion
-    before = [each.pid for each in kube_api.model_servers("churn")]
+    before = [only_server(kube_api).pid]
     kube.merge_patch("InferenceService", "churn", "models", {"metadata": {"labels": {"team": "blue"}}})
     kube.merge_patch("InferenceService", "churn", "models", {"spec": {"predictor": {"minReplicas": 1}}})
     settle(kube, "churn")
     assert [each.pid for each in kube_api.model_servers("churn")] == before
+
+
+def test_the_platform_publishes_where_its_model_servers_are_measured(
+    platform: EmbeddedPlatform, settings: Settings
+) -> None:
+    assert answers(settings, "prometheus")
+    assert settings.prometheus.url == platform.addresses()["prometheus"]["url"]
+    assert isinstance(requests.get(settings.prometheus.url, timeout=5).json(), list)

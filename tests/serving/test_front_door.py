@@ -87,7 +87,7 @@ class Scene:
 @contextlib.asynccontextmanager
 async def scene(folder: Path) -> AsyncIterator[Scene]:
     champion, canary = await Arm("champion").start(), await Arm("canary").start()
-    door = FrontDoor(0, folder / "door", folder / "logs" / "door.log", lambda: None)
+    door = FrontDoor(0, folder / "a door {x}", folder / "logs" / "door.log", lambda: None)
     try:
         async with ClientSession() as session:
             yield Scene(door, session, champion, canary)
@@ -224,7 +224,7 @@ def test_a_door_carries_the_units_mark_writes_only_beside_its_files_and_leaves_n
             environment = caddy.environ()
             assert environment["MLOPS_UNIT"] == "a unit"
             assert "AWS_SECRET_ACCESS_KEY" not in environment
-            assert environment["HOME"] == environment["XDG_DATA_HOME"] == str(tmp_path / "door")
+            assert environment["HOME"] == environment["XDG_DATA_HOME"] == str(tmp_path / "a door {x}")
             return it.door.port
 
     port = asyncio.run(play())
