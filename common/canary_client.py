@@ -101,7 +101,10 @@ class Canaries:
         self._serve_alone(candidate, self._mode(candidate))
 
     def withdraw(self, champion: Deployment, canary: Canary) -> None:
-        """Take all traffic from the canary at once, then remove it; returns when the champion answers alone."""
+        """Take all traffic from the canary at once, then remove it; returns when the champion answers alone.
+
+        From 100 percent in Knative's form, which is a rollout already, it lasts until the champion has started again.
+        """
         form = self._mode(champion)
         live = self.live(champion.namespace, champion.service)
         if live is not None and live.percent:
@@ -210,7 +213,10 @@ class Canaries:
         name = revision_name(canary.deployment.version)
 
         def is_out(live: Document) -> bool:
-            return not progress(live, form, name).percent and (form == STANDARD or is_current(live))
+            if form == STANDARD:
+                return not progress(live, form, name).percent
+            newest = Revisions.of(live)
+            return is_current(live) and (not newest.percent or newest.created == newest.rolled_out)
 
         try:
             self._wait(champion, form, is_out, f"did not take the traffic from {name}")

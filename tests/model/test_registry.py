@@ -1,5 +1,6 @@
 """A version's life in a real MLflow: made once for a key, aliases that follow tags, nothing lost by a kill."""
 
+import functools
 import uuid
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,115 @@ def test_a_promotion_that_was_killed_half_way_keeps_the_champion_that_the_alias_
     champion = registry.settle(name)
     assert champion is not None
     assert champion.version == "1"
+
+
+class Killed(BaseException):
+    """The process ended here."""
+
+
+class Dying:
+    """MLflow's client, in a process that is killed just after its n-th write. `writes` are all of them."""
+
+    def __init__(self, client: Any, lives: int) -> None:
+        self._client, self._lives = client, lives
+        self.writes: list[tuple[str, ...]] = []
+
+    def __getattr__(self, method: str) -> Any:
+        call = getattr(self._client, method)
+        return functools.partial(self._write, call) if method.startswith(("set_", "delete_")) else call
+
+    def _write(self, call: Any, *arguments: str) -> None:
+        call(*arguments)
+        self.writes.append((call.__name__, *arguments[1:]))
+        if len(self.writes) == self._lives:
+            raise Killed
+
+
+def dying(registry: Registry, lives: int) -> tuple[Registry, list[tuple[str, ...]]]:
+    mine = Registry(registry.settings)
+    client = vars(mine)["client"] = Dying(registry.client, lives)
+    return mine, client.writes
+
+
+def three_versions(registry: Registry, name: str, files: Path) -> None:
+    """A champion, its candidate, and one more that waits."""
+    for key in ("k1", "k2", "k3"):
+        registered(registry, name, f"{name}-{key}", files)
+    registry.settle(name)
+
+
+def end_of(registry: Registry, name: str) -> tuple[list[str], dict[str, str]]:
+    return [version.state for version in registry.versions(name)], aliases(registry, name)
+
+
+def promote(registry: Registry, name: str, champion: str = "1") -> None:
+    candidate = registry.version(name, 2)
+    assert candidate is not None
+    registry.promote(candidate, registry.version(name, int(champion)), promoted_because="experiment churn-v2-1")
+
+
+def test_a_promotion_writes_the_new_champions_tag_then_the_old_ones_and_the_alias_last(
+    registry: Registry, name: str, tmp_path: Path
+) -> None:
+    three_versions(registry, name, tmp_path)
+    mine, writes = dying(registry, 0)
+    promote(mine, name)
+    assert writes == [
+        ("set_model_version_tag", "2", "promoted_because", "experiment churn-v2-1"),
+        ("set_model_version_tag", "2", "state", "champion"),
+        ("set_model_version_tag", "1", "retired_by", "2"),
+        ("set_model_version_tag", "1", "state", "retired"),
+        ("set_registered_model_alias", "champion", "2"),
+    ]
+    assert end_of(registry, name) == (["retired", "champion", "proposed"], {"champion": "2", "candidate": "3"})
+
+
+@pytest.mark.parametrize("lives", range(1, 6))
+def test_a_promotion_killed_after_any_write_and_repeated_ends_the_same_with_one_champion_throughout(
+    registry: Registry, name: str, tmp_path: Path, lives: int
+) -> None:
+    three_versions(registry, name, tmp_path)
+    mine, _ = dying(registry, lives)
+    with pytest.raises(Killed):
+        promote(mine, name)
+    between = registry.champion(name)
+    assert between is not None
+    assert between.version == ("1" if lives < 4 else "2"), "the old champion stands until it is retired"
+    promote(registry, name)
+    assert end_of(registry, name) == (["retired", "champion", "proposed"], {"champion": "2", "candidate": "3"})
+
+
+def test_a_promotion_that_is_done_may_be_repeated_with_whom_the_registry_calls_champion_now(
+    registry: Registry, name: str, tmp_path: Path
+) -> None:
+    three_versions(registry, name, tmp_path)
+    promote(registry, name)
+    promote(registry, name, champion="2")
+    assert end_of(registry, name)[0] == ["retired", "champion", "proposed"]
+
+
+@pytest.mark.parametrize("lives", range(1, 4))
+def test_a_rejection_killed_after_any_write_and_repeated_ends_the_same(
+    registry: Registry, name: str, tmp_path: Path, lives: int
+) -> None:
+    three_versions(registry, name, tmp_path)
+    third = registry.candidate(name)
+    assert third is not None
+    mine, writes = dying(registry, lives)
+    with pytest.raises(Killed):
+        mine.reject(third, "error-rate is 5 %")
+    rejected = registry.reject(third, "error-rate is 5 %")
+    assert (rejected.state, rejected.tags["rejected_because"]) == ("rejected", "error-rate is 5 %")
+    assert end_of(registry, name) == (["champion", "proposed", "rejected"], {"champion": "1", "candidate": "2"})
+    assert writes[0][2] == "rejected_because", "who sees the state finds the reason"
+
+
+def test_a_version_is_found_by_its_number(registry: Registry, name: str, tmp_path: Path) -> None:
+    three_versions(registry, name, tmp_path)
+    found = registry.version(name, 2)
+    assert found is not None
+    assert found.key == f"{name}-k2"
+    assert registry.version(name, 9) is None
 
 
 def test_a_verdict_on_another_file_is_no_verdict(registry: Registry, name: str, tmp_path: Path) -> None:

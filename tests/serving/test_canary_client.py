@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from common import canary_client
 from common.canary_client import CanaryNotHonoured
@@ -101,6 +102,16 @@ def test_a_canary_that_is_withdrawn_gets_nothing_at_once_and_never_again(world: 
     assert world.shares_of(B) == [0, 10, 50, 0]
     assert world.cluster.percents[3] == 0, "no traffic first: its pods end later"
     assert world.serving.drift(CHAMPION) == ["ServingRuntime churn-onnx is missing"], "the service is as UC1 declares"
+
+
+@FORMS
+def test_a_canary_that_has_everything_is_withdrawn_without_waiting_for_what_cannot_be(world: World) -> None:
+    world.canaries.deploy(CHAMPION, world.canary(10))
+    world.canaries.shift(CHAMPION, world.canary(100))
+    with capture_logs() as entries:
+        world.canaries.withdraw(CHAMPION, world.canary(100))
+    assert world.share() == {A: 100}
+    assert [each for each in entries if each["log_level"] == "warning"] == []
 
 
 @FORMS
