@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from churn.features import FeatureColumns
-from common.minio_client import ObjectStore
 from common.settings_uc1 import Uc1
 
 if TYPE_CHECKING:
@@ -12,15 +10,17 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
     from churn.customers import BoolArray
+    from churn.features import FeatureColumns
     from churn.model import Probabilities
     from churn.windows import Shadow
+    from common.minio_client import ObjectStore
 
 
 @dataclass(frozen=True)
 class Scorer:
     """A model with the columns that it asks for, and the probability from which it says yes."""
 
-    columns: FeatureColumns
+    columns: "FeatureColumns"
     threshold: float
     session: "InferenceSession"
 
@@ -32,13 +32,15 @@ class Scorer:
         return onnx_probabilities(self.session, as_features(frame, self.columns))
 
 
-def columns_of(store: ObjectStore, uri: str) -> FeatureColumns:
+def columns_of(store: "ObjectStore", uri: str) -> "FeatureColumns":
     """The inputs of the model in this folder, as its schema.json names them."""
+    from churn.features import FeatureColumns
+
     schema = store.get_json(store.key(f"{uri}/schema.json"))
     return FeatureColumns(tuple(schema["numeric"]), tuple(schema["categorical"]))
 
 
-def scorer(store: ObjectStore, uri: str) -> Scorer:
+def scorer(store: "ObjectStore", uri: str) -> Scorer:
     """Open the model in this folder."""
     from churn.model import session
 
@@ -46,7 +48,9 @@ def scorer(store: ObjectStore, uri: str) -> Scorer:
     return Scorer(columns_of(store, uri), threshold, session(store.get_bytes(store.key(f"{uri}/model.onnx"))))
 
 
-def differing_on_holdout(store: ObjectStore, uc1: Uc1, data_uri: str, candidate: Scorer, champion: Scorer) -> "Shadow":
+def differing_on_holdout(
+    store: "ObjectStore", uc1: Uc1, data_uri: str, candidate: Scorer, champion: Scorer
+) -> "Shadow":
     """How often the two decide differently on the rows that the candidate was not trained on."""
     from churn.experiment import disagreement
 
@@ -64,7 +68,7 @@ def held_out_rows(rows: "pd.DataFrame", uc1: Uc1) -> "BoolArray":
     return holdout_mask(ids, share=uc1.holdout_share, seed=uc1.seed)
 
 
-def read_rows(store: ObjectStore, uri: str, columns: set[str]) -> "pd.DataFrame":
+def read_rows(store: "ObjectStore", uri: str, columns: set[str]) -> "pd.DataFrame":
     """Columns of a parquet object in the bucket."""
     import io
 
