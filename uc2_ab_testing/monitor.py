@@ -38,6 +38,8 @@ class Monitor:
             return rollout
         rollout = rollout or start(self.rules, running=self._live().percent)
         evidence = Evidence(self._tools, self._run, self.rules, self.progress)
+        if self._decides:
+            report(self._tools, self._run, rollout)
         show(rollout)
         while not rollout.verdict:
             rollout = self._after_a_window(rollout, evidence)

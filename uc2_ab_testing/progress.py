@@ -11,6 +11,8 @@ from common.serving_manifests import is_undecided, service_name
 if TYPE_CHECKING:
     from common.tools import Tools
 
+DISAGREEMENT, ROWS = "mlops/expected-disagreement", "mlops/holdout-rows"
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -47,8 +49,8 @@ class Progress:
 
     @property
     def is_finished(self) -> bool:
-        """Decided, and the verdict carried out."""
-        return not is_undecided(self.document) and (self.rollout is None or self.concluded)
+        """Decided, and the verdict carried out; what others made is theirs to carry out."""
+        return not is_undecided(self.document) and (self.concluded or DISAGREEMENT not in self.notes)
 
     def _versions(self) -> dict[str, Any]:
         return self.document["spec"].get("versionInfo") or {}

@@ -16,6 +16,7 @@ from common.iter8_manifests import (
 )
 from common.iter8_status import ExperimentSeen, status
 from uc2_ab_testing import progress
+from uc2_ab_testing.progress import DISAGREEMENT, ROWS
 from uc2_ab_testing.results import ExperimentRun
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from common.settings_uc2 import Objectives
     from common.tools import Tools
 
-DISAGREEMENT, ROWS = "mlops/expected-disagreement", "mlops/holdout-rows"
 JUDGED = {"error_rate": ERROR_RATE, "latency_p95": LATENCY_P95, "excess_disagreement": EXCESS_DISAGREEMENT}
 
 

@@ -137,7 +137,10 @@ class CanaryVerdict(Result):
 
     def summary(self) -> str:
         canary = self.experiment.canary
-        return f"{canary.challenger.arm} {self.verdict}: {self.reason}" if self.verdict else canary.why_none
+        if not self.verdict:
+            return canary.why_none
+        after = f"{canary.challenger.arm} {self.verdict} after {len(self.windows)} windows"
+        return f"{after}: {self.reason}" if self.verdict == "promoted" else f"({after})"
 
     def sections(self) -> tuple[Section, ...]:
         return shown.verdict(self) if self.verdict else ()

@@ -15,7 +15,7 @@ from common.cli import main
 from common.errors import GateRefused, StepFailed
 from common.step import step
 from common.tools import Tools
-from uc2_ab_testing.progress import Progress, all_of, unfinished
+from uc2_ab_testing.progress import DISAGREEMENT, ROWS, Progress, all_of, unfinished
 from uc2_ab_testing.results import CanaryDeployment, ExperimentRun
 
 
@@ -44,8 +44,6 @@ def run(tools: Tools, canary: CanaryDeployment) -> ExperimentRun:
 
 def continued(running: Progress, canary: CanaryDeployment) -> ExperimentRun:
     """The experiment that is there already. Raises GateRefused where it tries other versions."""
-    from uc2_ab_testing.reporting import DISAGREEMENT, ROWS
-
     if (running.baseline, running.candidate) != (canary.champion.version, canary.challenger.version):
         raise GateRefused(
             f"Experiment {canary.namespace}/{running.name} runs on {canary.service} already.",

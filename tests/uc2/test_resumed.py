@@ -91,9 +91,9 @@ def dying_after(tools: Tools, effects: int) -> Iterator[None]:
         yield
 
 
-def started(world: World, key: str = "test") -> None:
+def started(world: World) -> None:
     """Deploy the canary and create its experiment."""
-    tools = world.tools_of(key)
+    tools = world.tools
     creation.run(tools, deployment.run(tools))
 
 
@@ -172,8 +172,9 @@ def test_while_a_canary_runs_uc1_leaves_it_alone_and_no_other_version_is_tried(w
     serving.run(world.tools, trained_models)
     assert world.percent() == 10
     other = min(set(world.states_of_versions()) - {challenger.version, world.champion()})
-    refused = world.run("--version", other)
-    assert refused.returncode == 3
-    assert f"version {other} has to wait" in refused.stderr
+    with pytest.raises(GateRefused, match=f"version {other} has to wait"):
+        deployment.run(world.tools_with(MLOPS_UC2__VERSION=other))
     assert world.percent() == 10
-    assert len([each for each in world.experiments() if each["status"].get("stage") != "Completed"]) == 1
+    running = progress.unfinished(world.tools)
+    assert running is not None
+    assert running.candidate == challenger.version
