@@ -67,10 +67,32 @@ SERVING_RUNTIME = thing(
     supportedModelFormats=many(thing(("name",), name=TEXT, version=TEXT, autoSelect={"type": "boolean"},
                                      priority=INTEGER)),
 )  # fmt: skip
-EXPERIMENT = thing(("target", "strategy"), target=TEXT, criteria=ANY, duration=ANY, versionInfo=ANY, strategy=thing(
-    ("testingPattern",), deploymentPattern={"enum": ["FixedSplit", "Progressive", "BlueGreen"]}, actions=ANY,
-    testingPattern={"enum": ["Canary", "A/B", "A/B/N", "Conformance"]}, weights=ANY))  # fmt: skip
-METRIC = thing(open_=True, params=many(thing(("name", "value"), name=TEXT, value=TEXT)))
+# Fractions must be quoted in Iter8's quantities, and its names are snake_case in one place only.
+QUANTITY: Schema = {"type": ["integer", "string"]}
+NAMED_VALUES = many(thing(("name", "value"), name=TEXT, value=TEXT))
+VERSION = thing(("name",), name=TEXT, variables=NAMED_VALUES, weightObjRef=thing(
+    apiVersion=TEXT, kind=TEXT, name=TEXT, namespace=TEXT, fieldPath=TEXT, resourceVersion=TEXT, uid=TEXT))  # fmt: skip
+CRITERIA = thing(
+    requestCount=TEXT, indicators=many(TEXT), strength=ANY,
+    objectives=many(thing(("metric",), metric=TEXT, upperLimit=QUANTITY, lowerLimit=QUANTITY,
+                          rollback_on_failure={"type": "boolean"})),
+    rewards=many(thing(("metric", "preferredDirection"), metric=TEXT, preferredDirection={"enum": ["High", "Low"]})),
+)  # fmt: skip
+EXPERIMENT = thing(
+    ("target", "strategy"), target=TEXT, criteria=CRITERIA,
+    duration=thing(intervalSeconds=INTEGER, iterationsPerLoop=INTEGER, maxLoops=INTEGER),
+    versionInfo=thing(("baseline",), baseline=VERSION, candidates=many(VERSION)),
+    strategy=thing(
+        ("testingPattern",), deploymentPattern={"enum": ["FixedSplit", "Progressive", "BlueGreen"]}, actions=ANY,
+        testingPattern={"enum": ["Canary", "A/B", "A/B/N", "Conformance"]},
+        weights=thing(maxCandidateWeight=PERCENT, maxCandidateWeightIncrement=PERCENT)),
+)  # fmt: skip
+METRIC = thing(
+    params=NAMED_VALUES, headerTemplates=NAMED_VALUES, mock=ANY, type={"enum": ["Counter", "Gauge"]},
+    method={"enum": ["GET", "POST"]}, authType={"enum": ["Basic", "Bearer", "APIKey"]},
+    body=TEXT, description=TEXT, jqExpression=TEXT, provider=TEXT, sampleSize=TEXT, secret=TEXT, units=TEXT,
+    urlTemplate=TEXT,
+)  # fmt: skip
 APPLICATION = thing(("destination", "project"), open_=True, project=TEXT, destination={"type": "object"})
 APP_PROJECT = thing(open_=True)
 

@@ -54,6 +54,34 @@ def test_experiment_and_metrics_are_valid_for_the_real_crds(form: str, decides: 
     assert [complaints(each) for each in documents] == [[] for _ in documents]
 
 
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("strategy.type", "Canary"),
+        ("criteria.objectives.0.upperLimit", 0.01),
+        ("criteria.objectives.0.upper_limit", "1"),
+        ("duration.interval", 10),
+        ("versionInfo.candidates.0.weight", 10),
+    ],
+)
+def test_what_the_real_iter8_refuses_is_refused_on_the_laptop_too(path: str, value: Any) -> None:
+    document = experiment(plan(), Iter8())
+    node: Any = document["spec"]
+    *steps, last = path.split(".")
+    for step in steps:
+        node = node[int(step)] if step.isdigit() else node[step]
+    node[last] = value
+    assert embedded_complaints(document) != []
+    assert complaints(document) != []
+
+
+def test_metrics_in_the_older_form_are_refused() -> None:
+    (metric, *_) = metrics(plan(), "http://prometheus:9090")
+    metric["spec"]["params"] = {"query": "up"}
+    assert embedded_complaints(metric) != []
+    assert complaints(metric) != []
+
+
 @pytest.mark.parametrize("decides", [False, True])
 def test_every_metric_that_the_criteria_name_is_made(decides: bool) -> None:
     wanted = plan(reward=True)
