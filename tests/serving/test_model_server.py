@@ -50,7 +50,9 @@ def command(model: TrainedArtefact, port: int) -> list[str]:
 @pytest.fixture(scope="module")
 def server(trees: TrainedArtefact) -> Iterator[Server]:
     port = free_port()
-    process = subprocess.Popen(command(trees, port), env={**os.environ, "REVISION": "blue"}, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        command(trees, port), env={**os.environ, "REVISION": "blue", "K_REVISION": "green"}, stderr=subprocess.PIPE
+    )
     try:
         until(lambda: get(f"http://127.0.0.1:{port}/v2/models/churn/ready") == 200)
         yield Server(f"http://127.0.0.1:{port}")
