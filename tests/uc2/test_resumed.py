@@ -2,15 +2,18 @@
 
 import contextlib
 import os
+import random
 import signal
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
 from churn.rollout import Rollout
-from common.errors import GateRefused
+from common.errors import GateRefused, StepFailed
 from common.tools import Tools
 from tests.conftest import EmbeddedPlatform
 from tests.floor.conftest import wait_for
@@ -22,6 +25,7 @@ from uc2_ab_testing import progress
 from uc2_ab_testing import uc2_01_deploy_canary_kserve as deployment
 from uc2_ab_testing import uc2_02_create_experiment_iter8 as creation
 from uc2_ab_testing import uc2_03_monitor_experiment as monitoring
+from uc2_ab_testing.results import ExperimentRun
 
 
 @pytest.fixture(scope="module")
@@ -178,3 +182,87 @@ def test_while_a_canary_runs_uc1_leaves_it_alone_and_no_other_version_is_tried(w
     running = progress.unfinished(world.tools)
     assert running is not None
     assert running.candidate == challenger.version
+
+
+def running(world: World) -> ExperimentRun:
+    """The experiment that the test before left, as the steps see it."""
+    tools = world.tools
+    return creation.run(tools, deployment.run(tools))  # type: ignore[return-value]
+
+
+def test_the_monitor_refuses_to_decide_beside_an_iter8_controller(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = running(world)
+    with monkeypatch.context() as patch:
+        patch.setattr("common.k8s_client.MANAGER", "etc3")
+        world.tools.iter8.report(run.name, world.namespace, {"stage": "Running"})
+    with pytest.raises(StepFailed, match=r"an Iter8 controller runs here") as refused:
+        monitoring.run(world.tools, run)
+    assert "iter8.decides" in refused.value.hint
+    assert world.percent() == 10
+
+
+def test_where_iter8_decides_the_version_that_it_recommends_becomes_champion(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = running(world)
+    winner = run.canary.challenger
+    recommended = {
+        "stage": "Completed", "conditions": [{"type": "Completed", "status": "True", "message": "Completed"}],
+        "versionRecommendedForPromotion": winner.arm,
+        "analysis": {"winnerAssessment": {
+            "data": {"winnerFound": True, "winner": winner.arm}, "provenance": "iter8-analytics",
+            "timestamp": "2026-01-01T00:00:00Z",
+        }},
+    }  # fmt: skip
+    with monkeypatch.context() as patch:
+        patch.setattr("common.k8s_client.MANAGER", "etc3")
+        world.tools.iter8.report(run.name, world.namespace, recommended)
+    verdict = monitoring.run(world.tools_with(MLOPS_ITER8__DECIDES="true"), run)
+    assert (verdict.verdict, verdict.reason) == ("promoted", f"Iter8 recommends {winner.arm}.")
+    assert world.champion() == winner.version
+    assert world.served() == (winner.version, False)
+    assert progress.unfinished(world.tools) is None
+
+
+def test_a_deleted_experiment_is_said_and_the_canary_goes_on_in_a_new_one(world: World) -> None:
+    world.register(next(m for m in trained() if m.digest != champion_digest(world)))
+    world.tools.mlflow.settle(world.model_name)
+    run = running(world)
+    world.tools.kubernetes.delete("Experiment", run.name, world.namespace)
+    with pytest.raises(StepFailed, match="somebody deleted it"):
+        monitoring.run(world.tools, run)
+    assert world.percent() == 10
+    again = running(world)
+    assert (again.name, again.canary.challenger) == (run.name, run.canary.challenger)
+
+
+def test_a_deleted_service_is_said_at_once(world: World) -> None:
+    run = running(world)
+    world.tools.kubernetes.delete("InferenceService", world.service, world.namespace)
+    with pytest.raises(StepFailed, match="was deleted"):
+        monitoring.run(world.tools, run)
+
+
+@pytest.mark.deep
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("seed", range(4))
+def test_killed_at_random_times_until_it_gets_through_the_challenger_becomes_champion(
+    platform: EmbeddedPlatform, tmp_path: Path, seed: int
+) -> None:
+    world = World(f"random{seed}", tmp_path, platform.state).seed()
+    chance = random.Random(seed)
+    with using(world.url(), world.body(), per_second=50) as user:
+        for _ in range(6):
+            run = world.start()
+            time.sleep(chance.uniform(3, 15))
+            run.send_signal(chance.choice((signal.SIGKILL, signal.SIGTERM)))
+            run.wait(60)
+        world.verdict()
+    assert user.broken == []
+    assert set(user.codes) == {200}
+    assert world.states_of_versions() == {"1": "retired", "2": "champion"}
+    assert world.champion() == "2"
+    assert world.served() == ("2", False)
+    assert progress.unfinished(world.tools) is None
