@@ -144,6 +144,11 @@ def _refuse_contradictions(settings: Settings) -> None:
                 f"{name} is remote but {', '.join(near)} is embedded: a cluster cannot reach this machine's loopback.",
                 f"Give {', '.join(near)} an address and embedded: false, or set {name}.embedded: true.",
             )
+    if not settings.kubernetes.embedded and settings.prometheus.embedded:
+        raise ConfigError(
+            "kubernetes is remote but prometheus is embedded: only model servers on this machine are read directly.",
+            "Give prometheus an address and embedded: false.",
+        )
     if settings.environment == "production" and settings.uc2.inject:
         raise ConfigError("production refuses uc2.inject: its users would meet the faults.", "Try them in staging.")
     if settings.environment != "development":

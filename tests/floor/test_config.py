@@ -118,6 +118,10 @@ def test_the_tools_own_variables_hold_for_remote_sections_only(tmp_path: Path, m
         ("x: " + "y" * 300_000, "larger than"),
         ("kubeflow: {embedded: false}\n", "kubeflow is remote but postgres, minio, mlflow is embedded"),
         ("kubernetes: {embedded: false}\n", "kubernetes is remote but postgres, minio, mlflow is embedded"),
+        (
+            "".join(f"{each}: {{embedded: false}}\n" for each in ("kubernetes", "postgres", "minio", "mlflow")),
+            "kubernetes is remote but prometheus is embedded",
+        ),
         ("environment: production\npostgres: {password: postgres123}\n", "postgres.password is a well-known default"),
         ("environment: staging\ngit: {embedded: true}\n", "staging refuses the embedded git"),
         ("environment: production\nuc2: {inject: errors=5%}\n", "production refuses uc2.inject"),
