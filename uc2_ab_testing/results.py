@@ -139,7 +139,8 @@ class CanaryVerdict(Result):
         canary = self.experiment.canary
         if not self.verdict:
             return canary.why_none
-        after = f"{canary.challenger.arm} {self.verdict} after {len(self.windows)} windows"
+        count = len(self.windows)
+        after = f"{canary.challenger.arm} {self.verdict} after {count} window{'s' * (count != 1)}"
         return f"{after}: {self.reason}" if self.verdict == "promoted" else f"({after})"
 
     def sections(self) -> tuple[Section, ...]:
