@@ -15,6 +15,7 @@ def draw_rollout(rollout: Rollout, rules: Rules) -> bytes:
     """Draw weight, p95, error rate and disagreement of both arms over the windows. No windows, no lines."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(7.5, 7.5), dpi=90, layout="tight")
     FigureCanvasAgg(figure)
@@ -24,6 +25,7 @@ def draw_rollout(rollout: Rollout, rules: Rules) -> bytes:
         panel.set_ylim(bottom=0)
         panel.spines[["top", "right"]].set_visible(False)
     panels[-1].set_xlabel("window")
+    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     if rollout.windows:
         panels[-1].set_xlim(0.5, len(rollout.windows) + 1.0)
     panels[0].set_title(f"canary {rollout.verdict or 'under way'}", fontsize=11, color=COLOURS[rollout.verdict])
@@ -36,10 +38,11 @@ def _weights(axes: Any, rollout: Rollout, rules: Rules) -> None:
     """The last step is what the verdict made of the weight."""
     weights = [*(window.weight for window in rollout.windows), rollout.weight]
     axes.stairs(weights, [each + 0.5 for each in range(len(weights) + 1)], color=ACCENT, linewidth=2, baseline=None)
-    for window in (each for each in rollout.windows if each.missing):
-        axes.axvspan(window.number - 0.5, window.number + 0.5, color=PALE, zorder=0)
+    missing = [window.number for window in rollout.windows if window.missing]
+    for number in missing:
+        axes.axvspan(number - 0.5, number + 0.5, color=PALE, zorder=0)
     axes.set_yticks(sorted({0, *rules.ladder}))
-    axes.set_ylabel("weight, %\n(grey: no metrics)")
+    axes.set_ylabel("weight, %\n(grey: no metrics)" if missing else "weight, %")
 
 
 def _latency(axes: Any, rollout: Rollout, rules: Rules) -> None:
