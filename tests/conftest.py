@@ -32,6 +32,14 @@ def _run(args: list[str], timeout: float = 300, cwd: Path = ROOT, **env: str) ->
     )
 
 
+LONG = ("uc1", "uc2", "model")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take minutes: at the end, one worker would run them while the others wait."""
+    items.sort(key=lambda item: LONG.index(item.path.parent.name) if item.path.parent.name in LONG else len(LONG))
+
+
 @dataclass(frozen=True)
 class EmbeddedPlatform:
     """A running platform: its state directory, and Python run against it."""
