@@ -16,6 +16,7 @@ from tests.conftest import EmbeddedPlatform
 from tests.floor.conftest import wait_for
 from tests.uc1.universe import STEPS, Universe
 
+pytestmark = [pytest.mark.deep, pytest.mark.timeout(2400)]
 ROWS = 1500
 DELAYS = {"uc1_01": 0.1, "uc1_02": 1.0, "uc1_03": 1.5, "uc1_04": 3.0, "uc1_05": 4.0, "uc1_06": 0.5}
 
@@ -89,8 +90,6 @@ def components(universe: Universe, run: int) -> list[psutil.Process]:
     return [process for process in children(universe) if process.pid != run and "kfp" in " ".join(process.cmdline())]
 
 
-@pytest.mark.deep
-@pytest.mark.timeout(2400)
 @pytest.mark.parametrize("seed", range(3))
 def test_killed_at_random_times_until_it_gets_through(
     platform: EmbeddedPlatform, tmp_path: Path, undisturbed: dict[str, Any], seed: int
