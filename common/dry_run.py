@@ -35,6 +35,8 @@ def _verdict(
     present = tuple(item for item in inputs if item is not None)
     if last.body["static_key"] != static_key(step, present, settings):
         return "runs (its inputs, settings, code or libraries have changed)"
+    if not last.body["key"]:
+        return "runs (last time it left its work to a later run)"
     known[step.output()] = result_of(last, step.output())
     return "runs each time, to see whether its source changed" if step.always else "unchanged, unless the world moved"
 

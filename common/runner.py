@@ -90,7 +90,8 @@ class Runner:
         result = step(tools, *inputs)
         same = step.always and last is not None and _is_same(last, result)
         state = "unchanged" if same or result.changed_nothing else "done"
-        self._note_end(step, state, result, static, _key(static, step, self._tools), time.monotonic() - started)
+        key = "" if result.is_provisional else _key(static, step, self._tools)
+        self._note_end(step, state, result, static, key, time.monotonic() - started)
         return state, result
 
     def _note_end(self, step: Step, state: str, result: Result, static: str, key: str, seconds: float) -> None:

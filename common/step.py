@@ -79,6 +79,11 @@ class Result(_Frozen):
         """True where the step looked and found nothing to do: it counts as unchanged although it ran."""
         return False
 
+    @property
+    def is_provisional(self) -> bool:
+        """True where the step had to leave its work to a later run: the next one runs it again, whatever it sees."""
+        return False
+
     def reads(self) -> tuple[Dataset, ...]:
         """The datasets that were read to make it."""
         return ()

@@ -184,7 +184,10 @@ class TrainedModels(Result):
 
 
 class ServedModel(Result):
-    """The champion behind its endpoint, after its golden predictions came back right. `example` is a JSON row."""
+    """The champion behind its endpoint, after its golden predictions came back right. `example` is a JSON row.
+
+    Where it was `left_to_the_canary` nothing was deployed and no golden row was asked: who serves is being decided.
+    """
 
     volatile: ClassVar[frozenset[str]] = frozenset({"url", "max_difference", "example"})
 
@@ -198,18 +201,30 @@ class ServedModel(Result):
     golden_rows: int
     max_difference: float
     example: str = "{}"
+    left_to_the_canary: bool = False
+
+    @property
+    def changed_nothing(self) -> bool:
+        return self.left_to_the_canary
+
+    @property
+    def is_provisional(self) -> bool:
+        return self.left_to_the_canary
 
     def reads(self) -> tuple[Dataset, ...]:
-        return (Dataset(kind="model", name=self.model_name, digest=self.digest),)
+        return () if self.left_to_the_canary else (Dataset(kind="model", name=self.model_name, digest=self.digest),)
 
     def writes(self) -> tuple[Dataset, ...]:
-        return (Dataset(kind="service", name=f"{self.namespace}/{self.model_name}", digest=self.digest),)
+        written = Dataset(kind="service", name=f"{self.namespace}/{self.model_name}", digest=self.digest)
+        return () if self.left_to_the_canary else (written,)
 
     def summary(self) -> str:
+        if self.left_to_the_canary:
+            return f"{self.model_name} left to the canary; no golden predictions asked"
         return f"{self.model_name} at {self.url}; {self.golden_rows} golden predictions agreed"
 
     def sections(self) -> tuple[Section, ...]:
-        return (shown.service(self),)
+        return (shown.left_to_the_canary(self) if self.left_to_the_canary else shown.service(self),)
 
     def links(self) -> tuple[tuple[str, str], ...]:
-        return (("Model", self.url), ("Try it", shown.curl(self)))
+        return () if self.left_to_the_canary else (("Model", self.url), ("Try it", shown.curl(self)))

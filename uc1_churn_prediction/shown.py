@@ -111,6 +111,17 @@ def service(served: "ServedModel") -> Section:
     return Section(title="Service, at deployment", facts=facts)
 
 
+def left_to_the_canary(served: "ServedModel") -> Section:
+    """What was not done, and who ends it."""
+    facts = (
+        ("champion in the registry", f"{served.model_name} v{served.version}" if served.version else "none"),
+        ("service", f"{served.namespace}/{served.model_name} at {served.url}"),
+        ("golden predictions", "not asked: a canary answers too, and may be bad on purpose"),
+    )  # fmt: skip
+    text = "A canary or an experiment was on the service: nothing was deployed. UC2 ends it; the next run looks again."
+    return Section(title="Service, left to the canary", text=text, facts=facts)
+
+
 def curl(served: "ServedModel") -> str:
     """A line for a shell that asks the model about one of its golden rows."""
     body = json.dumps({"instances": [json.loads(served.example)]})

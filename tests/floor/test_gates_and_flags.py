@@ -45,6 +45,13 @@ def test_a_step_that_found_nothing_to_do_is_unchanged_although_it_ran(toy: ToyWo
     assert states(toy.run("--json", "--version", "8", script=GATE))["gate_01_look"] == "done"
 
 
+def test_a_step_that_left_its_work_to_a_later_run_runs_again_although_nothing_moved(toy: ToyWorld) -> None:
+    toy.run("--version", "9", script="gate_01_look.py")
+    assert "gate_01_look: runs (last time it left" in toy.run("--version", "9", "--dry-run", script=GATE).stdout
+    toy.run("--version", "9", script="gate_01_look.py")
+    assert toy.ran() == ["look", "look"]
+
+
 def test_a_refusal_lets_later_pipelines_run_and_is_the_exit_code_of_all(toy: ToyWorld) -> None:
     run = toy.run("--set", "uc2.version=7", script=BOTH)
     assert run.returncode == 3

@@ -1,13 +1,15 @@
 """UC1's last step serves the champion, proves it by its golden predictions, and sees what others change."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from common.errors import GateRefused, StepFailed
+from common.errors import StepFailed
 from common.registry import Version
 from common.serving_client import ModelNotServed
 from common.settings import Settings
@@ -118,32 +120,50 @@ def test_a_moved_alias_is_seen_and_followed_at_the_same_url(
     assert (changed.version, changed.digest, changed.url) == ("2", baseline.digest, served.url)
 
 
-def test_a_running_canary_is_left_alone_and_the_champion_still_checked(world: World, served: ServedModel) -> None:
+@contextmanager
+def canary(world: World, percent: int) -> Iterator[None]:
+    """A canary beside the champion, by hand; while it is there, nobody is to ask the service."""
     model = {"name": "kserve-container", "modelFormat": {"name": "onnx"}, "storageUri": "s3://bucket/candidate"}
-    world.edit(canary=[{"trafficPercent": 10, "predictor": {"name": "v9", "model": model}}])
-    before = world.tools.kubernetes.get("InferenceService", NAME, "models")
+    world.edit(canary=[{"trafficPercent": percent, "predictor": {"name": "v9", "model": model}}])
     try:
-        assert world.look() == {"as_declared": True}
-        assert world.serve().digest == served.digest
-        after = world.tools.kubernetes.get("InferenceService", NAME, "models")
-        assert before is not None
-        assert after is not None
-        assert (after["spec"], after["metadata"]["annotations"]) == (before["spec"], before["metadata"]["annotations"])
+        yield
     finally:
         world.edit(canary=None)
 
 
-def test_a_champion_that_moved_during_a_canary_is_not_deployed(
-    world: World, served: ServedModel, baseline: TrainedArtefact
+@pytest.mark.parametrize("percent", [0, 10, 100])
+def test_a_running_canary_is_left_alone_whatever_its_share_and_no_golden_row_is_asked(
+    world: World, served: ServedModel, percent: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world.tools.kserve, "predict", pytest.fail)
+    with canary(world, percent):
+        before = world.tools.kubernetes.get("InferenceService", NAME, "models")
+        assert world.look() == {"as_declared": True}
+        left = world.serve()
+        after = world.tools.kubernetes.get("InferenceService", NAME, "models")
+    assert before is not None
+    assert after is not None
+    assert (after["spec"], after["metadata"]["annotations"]) == (before["spec"], before["metadata"]["annotations"])
+    assert (left.left_to_the_canary, left.golden_rows, left.url) == (True, 0, served.url)
+    assert left.changed_nothing
+    assert left.is_provisional, "after the canary the champion is deployed and asked"
+    assert left.writes() == ()
+
+
+@pytest.mark.parametrize("now", ["another champion", "no champion"])
+def test_a_champion_that_moved_during_a_canary_is_left_to_it_without_stopping_anybody(
+    world: World, served: ServedModel, baseline: TrainedArtefact, now: str
 ) -> None:
     assert served
-    world.edit(predictor={"canaryTrafficPercent": 10})
     world.crown(baseline, "2")
-    try:
-        with pytest.raises(GateRefused, match="is in a canary"):
-            world.serve()
-    finally:
-        world.edit(predictor={"canaryTrafficPercent": None})
+    if now == "no champion":
+        vars(world.tools)["mlflow"] = OneChampion(None)
+    with canary(world, 100):
+        assert world.look() == {"as_declared": True}
+        assert world.serve().version == ("2" if now == "another champion" else "")
+        live = world.tools.kubernetes.get("InferenceService", NAME, "models")
+    assert live is not None
+    assert live["metadata"]["annotations"]["mlops/digest"] == served.digest
 
 
 @pytest.mark.parametrize(("status", "left_alone"), [("False", True), ("True", False)])
@@ -158,8 +178,10 @@ def test_an_experiment_without_a_verdict_protects_the_service(
     })  # fmt: skip
     verdict = {"status": {"conditions": [{"type": "Completed", "status": status}]}}
     kube.merge_patch("Experiment", "churn-canary", "models", verdict, status=True)
+    world.crown(baseline, "2")
     try:
         assert world.tools.kserve.is_in_canary(served.namespace, NAME) is left_alone
+        assert world.serve().left_to_the_canary is left_alone
     finally:
         kube.delete("Experiment", "churn-canary", "models")
 

@@ -26,3 +26,15 @@ def test_an_unchanged_service_does_not_say_which_version_it_answers_with_now() -
     )  # fmt: skip
     assert served.summary() == "churn at http://churn; 20 golden predictions agreed"
     assert served.sections()[0].title == "Service, at deployment"
+
+
+def test_a_service_that_was_left_to_a_canary_claims_no_golden_prediction_and_no_version() -> None:
+    left = ServedModel(
+        model_name="churn", namespace="models", version="1", digest="d1", uri="s3://b/m", url="http://churn",
+        runtime="churn-onnx", golden_rows=0, max_difference=0, left_to_the_canary=True,
+    )  # fmt: skip
+    assert left.summary() == "churn left to the canary; no golden predictions asked"
+    (section,) = left.sections()
+    assert section.title == "Service, left to the canary"
+    assert dict(section.facts)["golden predictions"].startswith("not asked")
+    assert left.links() == ()

@@ -39,13 +39,17 @@ class Told(Result):
 
 
 class Candidate(Result):
-    """What is to be judged; version 0 is none."""
+    """What is to be judged; version 0 is none, and version 9 cannot be looked at yet."""
 
     version: int
 
     @property
     def changed_nothing(self) -> bool:
         return self.version == 0
+
+    @property
+    def is_provisional(self) -> bool:
+        return self.version == 9
 
 
 class Verdict(Result):
