@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 KEY, STATE = "mlops.key", "state"
-PROPOSED, CHAMPION, RETIRED, REJECTED = "proposed", "champion", "retired", "rejected"
+PROPOSED, CHAMPION, RETIRED, REJECTED, HELD = "proposed", "champion", "retired", "rejected", "held"
 PASSED = "passed"
 METRIC = "metric."
 
@@ -55,6 +55,11 @@ class Version:
         return self.tags.get("gate", "") if self.tags.get("gate_digest") == self.digest else ""
 
     @property
+    def gate_champion(self) -> str:
+        """Digest of the champion that its gate held it against; empty where that was none."""
+        return self.tags.get("gate_champion", "")
+
+    @property
     def metrics(self) -> dict[str, float]:
         """Hold-out metrics by name."""
         return {tag.removeprefix(METRIC): float(value) for tag, value in self.tags.items() if tag.startswith(METRIC)}
@@ -78,6 +83,18 @@ def first_eligible(versions: Iterable[Version]) -> Version | None:
 
 
 def candidate_of(versions: Iterable[Version], champion: Version | None) -> Version | None:
-    """The newest that may become champion. One with the champion's own bytes has nothing to prove."""
-    rivals = (each for each in versions if each.is_eligible and (champion is None or each.digest != champion.digest))
+    """The newest that may become champion: made after the champion, of bytes that nobody has judged in use.
+
+    Who is older was there when the champion was chosen. Whose bytes were champion, or failed a canary or in
+    production, was tried already: it comes back only where a person names it.
+    """
+    known = tuple(versions)
+    tried = {each.digest for each in known if _was_tried(each)} | ({champion.digest} if champion else set())
+    after = champion.number if champion else 0
+    rivals = (each for each in known if each.is_eligible and each.number > after and each.digest not in tried)
     return max(rivals, key=lambda each: each.number, default=None)
+
+
+def _was_tried(version: Version) -> bool:
+    """Was it shown to users? One that a gate refused was not: where its bytes pass a later gate, that one counts."""
+    return version.state in (RETIRED, HELD) or (version.state == REJECTED and version.gate == PASSED)

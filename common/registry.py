@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from common import retry
-from common.errors import AccessRefused, MlopsError, StepFailed, Unavailable
+from common.errors import AccessRefused, GateRefused, MlopsError, StepFailed, Unavailable
 from common.logger import get_logger
 from common.model_versions import (
     CHAMPION,
@@ -35,6 +35,8 @@ log = get_logger(__name__)
 T = TypeVar("T")
 
 PROBE_SECONDS = 3
+# Tags that are no longer true of a version that became champion after all.
+OF_THE_FALLEN = frozenset({"rejected_because", "retired_by"})
 QUIET = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -122,7 +124,7 @@ class Registry:
         return champion_of(self.versions(name), self._aliases(name).get("champion"))
 
     def candidate(self, name: str) -> Version | None:
-        """The newest version that is proposed, passed its gate, and is another model than the champion."""
+        """The newest version that may be tried against the champion; see candidate_of."""
         versions = self.versions(name)
         return candidate_of(versions, champion_of(versions, self._aliases(name).get("champion")))
 
@@ -180,24 +182,48 @@ class Registry:
         return Version(version.name, version.version, version.run_id, {**version.tags, **tags})
 
     def promote(self, candidate: Version, champion: Version | None, **tags: str) -> Version:
-        """Make the candidate champion and retire whoever was, tags first and the alias last; returns it.
+        """Make the candidate champion and retire the one it was compared with, tags first and the alias last.
 
-        Killed anywhere and repeated it ends the same: until the alias moves, the old champion stands.
+        Killed anywhere and repeated it ends the same: until the alias moves, the old champion stands. What others
+        made of it in the meantime it keeps. Raises GateRefused, before any write, where a third is champion now.
         """
-        promoted = self.tag(candidate, **tags, state=CHAMPION)
-        standing = (each for each in self.versions(candidate.name) if each.state == CHAMPION)
-        old = {each.version: each for each in (*((champion,) if champion else ()), *standing)}
-        for each in old.values():
-            if each.version != candidate.version:
-                self.tag(each, retired_by=candidate.version, state=RETIRED)
+        known = {version.version: version for version in self.versions(candidate.name)}
+        aliases = self._aliases(candidate.name)
+        old = known.get(champion.version) if champion else None
+        _refuse_a_third(candidate, old, champion_of(known.values(), aliases.get("champion")))
+        promoted = self.tag(known.get(candidate.version, candidate), **tags, state=CHAMPION)
+        promoted = self._without(promoted, OF_THE_FALLEN)
+        if old and old.version != candidate.version and old.state == CHAMPION:
+            self.tag(old, retired_by=candidate.version, state=RETIRED)
+        self._repeat(self._point, candidate.name, "champion", promoted, aliases.get("champion"))
         self.settle(candidate.name)
         return promoted
 
     def reject(self, version: Version, reason: str) -> Version:
-        """Say that the version failed its canary, and why; it is no candidate any more."""
-        rejected = self.tag(version, rejected_because=reason, state=REJECTED)
+        """Say that the version failed its canary, and why; it is no candidate any more.
+
+        Raises GateRefused where it has become champion: who serves is not taken away by an experiment's verdict.
+        """
+        now = self.version(version.name, version.number) or version
+        if now.state == CHAMPION:
+            raise GateRefused(
+                f"Version {now.version} of {now.name} is champion; it is not rejected, although {reason}.",
+                "Make another version champion first, then reject this one.",
+            )
+        rejected = self.tag(now, rejected_because=reason, state=REJECTED)
         self.settle(version.name)
         return rejected
+
+    def _without(self, version: Version, names: frozenset[str]) -> Version:
+        """Delete the tags of these names."""
+
+        def delete() -> None:
+            for name in sorted(version.tags.keys() & names):
+                self.client.delete_model_version_tag(version.name, version.version, name)
+
+        self._repeat(delete)
+        kept = {name: value for name, value in version.tags.items() if name not in names}
+        return Version(version.name, version.version, version.run_id, kept)
 
     def settle(self, name: str) -> Version | None:
         """Make the aliases follow the tags, and return the champion.
@@ -338,6 +364,16 @@ class Registry:
 
 def _of_key(versions: tuple[Version, ...], key: str) -> Version | None:
     return next((version for version in versions if version.key == key), None)
+
+
+def _refuse_a_third(candidate: Version, told: Version | None, standing: Version | None) -> None:
+    """Raise GateRefused where the champion is neither the candidate nor the one that it was compared with."""
+    if standing and standing.version not in (candidate.version, told.version if told else None):
+        raise GateRefused(
+            f"Version {standing.version} of {candidate.name} became champion in the meantime; "
+            f"version {candidate.version} is not promoted.",
+            "It was compared with another champion: try it again.",
+        )
 
 
 def _import_without_feast() -> None:

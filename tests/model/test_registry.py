@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from common.errors import Unavailable
+from common.errors import GateRefused, Unavailable
 from common.model_versions import Version, candidate_of
 from common.registry import Registry
 from common.settings import Settings
@@ -91,7 +91,7 @@ def test_settling_after_a_kill_between_tag_and_alias_heals_and_elects_nobody_els
     registry.tag(second, state="champion")
     assert aliases(registry, name) == {}
     registry.settle(name)
-    assert aliases(registry, name) == {"champion": "2", "candidate": "1"}
+    assert aliases(registry, name) == {"champion": "2"}
     registry.tag(first, state="rejected")
     registry.settle(name)
     assert aliases(registry, name) == {"champion": "2"}
@@ -194,6 +194,73 @@ def test_a_promotion_that_is_done_may_be_repeated_with_whom_the_registry_calls_c
     assert end_of(registry, name)[0] == ["retired", "champion", "proposed"]
 
 
+def test_a_promotion_leaves_what_others_made_of_the_old_champion(registry: Registry, name: str, tmp_path: Path) -> None:
+    three_versions(registry, name, tmp_path)
+    old = registry.version(name, 1)
+    assert old is not None
+    registry.tag(old, state="held")
+    promote(registry, name)
+    assert end_of(registry, name) == (["held", "champion", "proposed"], {"champion": "2", "candidate": "3"})
+
+
+def test_a_promotion_beside_a_third_champion_is_refused_before_it_writes_anything(
+    registry: Registry, name: str, tmp_path: Path
+) -> None:
+    three_versions(registry, name, tmp_path)
+    third, first = registry.version(name, 3), registry.version(name, 1)
+    assert third is not None
+    assert first is not None
+    registry.promote(third, first)
+    mine, writes = dying(registry, 0)
+    with pytest.raises(
+        GateRefused, match=r"Version 3 of .* became champion in the meantime; version 2 is not promoted"
+    ):
+        promote(mine, name)
+    assert writes == []
+    assert end_of(registry, name)[0] == ["retired", "proposed", "champion"]
+
+
+def test_a_version_that_somebody_half_made_champion_is_not_retired_and_does_not_win_the_alias(
+    registry: Registry, name: str, tmp_path: Path
+) -> None:
+    three_versions(registry, name, tmp_path)
+    third = registry.version(name, 3)
+    assert third is not None
+    registry.tag(third, state="champion")
+    promote(registry, name)
+    assert end_of(registry, name) == (["retired", "champion", "champion"], {"champion": "2"})
+
+
+def test_a_version_that_failed_before_and_is_promoted_is_no_longer_said_to_have_failed(
+    registry: Registry, name: str, tmp_path: Path
+) -> None:
+    three_versions(registry, name, tmp_path)
+    second = registry.version(name, 2)
+    assert second is not None
+    registry.tag(second, retired_by="9")
+    registry.reject(second, "error-rate is 5 %")
+    promote(registry, name)
+    champion = registry.champion(name)
+    assert champion is not None
+    assert champion.version == "2"
+    assert champion.tags.keys() & {"rejected_because", "retired_by"} == set()
+    assert champion.tags["promoted_because"] == "experiment churn-v2-1"
+
+
+def test_a_champion_is_not_rejected_by_the_verdict_of_an_experiment(
+    registry: Registry, name: str, tmp_path: Path
+) -> None:
+    three_versions(registry, name, tmp_path)
+    second = registry.version(name, 2)
+    assert second is not None
+    promote(registry, name)
+    with pytest.raises(GateRefused, match=r"Version 2 of .* is champion; it is not rejected"):
+        registry.reject(second, "error-rate is 5 %")
+    champion = registry.champion(name)
+    assert champion is not None
+    assert (champion.version, "rejected_because" in champion.tags) == ("2", False)
+
+
 @pytest.mark.parametrize("lives", range(1, 4))
 def test_a_rejection_killed_after_any_write_and_repeated_ends_the_same(
     registry: Registry, name: str, tmp_path: Path, lives: int
@@ -231,6 +298,34 @@ def test_a_version_with_the_champions_own_bytes_is_no_candidate() -> None:
     found = candidate_of(versions, champion)
     assert found is not None
     assert found.version == "2"
+
+
+def candidate_among(champion: int, *others: Version) -> str | None:
+    """Who is candidate beside a champion of this number."""
+    standing = Version("m", str(champion), "r", tags("best", state="champion"))
+    found = candidate_of([standing, *others], standing)
+    return found and found.version
+
+
+def waiting(number: int, digest: str, **said: str) -> Version:
+    return Version("m", str(number), "r", tags(digest, **said))
+
+
+def test_a_version_older_than_the_champion_is_no_candidate() -> None:
+    assert candidate_among(3, waiting(1, "one"), waiting(2, "two")) is None
+    assert candidate_among(3, waiting(2, "two"), waiting(4, "four")) == "4"
+
+
+@pytest.mark.parametrize("state", ["retired", "rejected", "held"])
+def test_bytes_that_were_judged_in_use_are_no_candidate_under_a_new_number(state: str) -> None:
+    judged = waiting(1, "judged", state=state)
+    assert candidate_among(2, judged, waiting(4, "judged")) is None
+    assert candidate_among(2, judged, waiting(3, "new"), waiting(4, "judged")) == "3"
+
+
+def test_bytes_that_only_an_earlier_gate_refused_are_a_candidate_when_a_later_gate_lets_them_pass() -> None:
+    refused = waiting(1, "same", state="rejected", gate="refused: ROC AUC 0.8 is below the floor of 0.99")
+    assert candidate_among(2, refused, waiting(3, "same")) == "3"
 
 
 def test_a_model_that_nobody_registered_has_no_versions_and_no_champion(registry: Registry, name: str) -> None:
