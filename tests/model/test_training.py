@@ -93,6 +93,7 @@ def test_the_first_run_makes_the_baseline_champion_and_leaves_the_trees_as_candi
         ("2", "gradient_boosting", "proposed", "passed"),
     ]
     assert trained.champion == "1"
+    assert [each.tags["gate_champion"] for each in world.tools("any").mlflow.versions(world.name)] == ["", ""]
     candidate = world.tools("any").mlflow.candidate(world.name)
     assert candidate is not None
     assert candidate.version == "2"
@@ -314,6 +315,20 @@ def test_a_challenger_is_compared_with_the_champion_on_its_own_holdout(
     assert "below the champion's" in worse.gate
     assert equal.gate == "passed"
     assert rival.tools("any").mlflow.candidate(rival.name) is None  # the champion's own bytes
+    known = {each.version: each.gate_champion for each in rival.tools("any").mlflow.versions(rival.name)}
+    assert known == {"1": "", "2": "", third.version: better.digest, fourth.version: better.digest}
+
+
+def test_a_champion_that_could_not_be_asked_is_not_said_to_have_been_compared_with(
+    world: World, features: CustomerFeatures, trained: TrainedModels
+) -> None:
+    store = world.tools("any").minio
+    gone = evaluate.measured_champion(store, store.uri("models/gone"), pd.DataFrame())
+    assert (gone.metrics, gone.digest) == (None, "")
+    assert "whose file is gone" in gone.notes[0]
+    other = evaluate.measured_champion(store, trained.versions[0].uri, pd.DataFrame({"Alter": [1.0]}))
+    assert (other.metrics, other.digest) == (None, "")
+    assert "which needs" in other.notes[0]
 
 
 def test_features_that_nobody_gave_are_made_of_the_snapshot(

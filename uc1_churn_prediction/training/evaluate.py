@@ -1,6 +1,7 @@
 """Third component: measure each model on the hold-out, the champion too, and pass a verdict on each."""
 
-from dataclasses import asdict
+import hashlib
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,17 @@ from uc1_churn_prediction.training.component import (
 if TYPE_CHECKING:
     import pandas as pd
 
-Champion = tuple[dict[str, float] | None, tuple[str, ...]]  # its metrics on this hold-out, and notes
+
+@dataclass(frozen=True)
+class Champion:
+    """Whom the models are held against: metrics on this hold-out, and the digest of the file that was asked.
+
+    Both are empty where there was none to compare with; `notes` say why, where one stands.
+    """
+
+    metrics: dict[str, float] | None = None
+    digest: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def run(champion_uri: str, key: str, frame_path: str, models_path: str, evaluations_path: str) -> None:
@@ -31,7 +42,7 @@ def run(champion_uri: str, key: str, frame_path: str, models_path: str, evaluati
     with component(key) as (settings, store):
         frame, columns = read_frame(Path(frame_path))
         held = frame[frame[HOLDOUT]]
-        champion = champion_metrics(store, champion_uri, held)
+        champion = measured_champion(store, champion_uri, held)
         for algorithm in read_json(Path(models_path) / "models.json")["algorithms"]:
             onnx = (Path(models_path) / algorithm / "model.onnx").read_bytes()
             judge(settings, onnx, held, columns, champion, Path(evaluations_path) / algorithm)
@@ -43,28 +54,31 @@ def judge(
     """Evaluate one model, and write down what was found and what the gate says."""
     features, labels = held[list(columns.names)], held[LABEL].to_numpy()
     found = evaluation.evaluate(model.session(onnx), features, labels, seed=settings.uc1.seed, threshold=THRESHOLD)
-    metrics, notes = champion
-    verdict = judge_model(found.metrics, ModelRules(**settings.uc1.gate.model_dump()), metrics)
-    verdict = Verdict(verdict.reasons, (*verdict.notes, *notes))
+    verdict = judge_model(found.metrics, ModelRules(**settings.uc1.gate.model_dump()), champion.metrics)
+    verdict = Verdict(verdict.reasons, (*verdict.notes, *champion.notes))
     place.mkdir(parents=True, exist_ok=True)
     for name, png in plots.draw_all(found, place.name.replace("_", " ")).items():
         (place / name).write_bytes(png)
-    said: dict[str, Any] = {"gate": str(verdict), "notes": list(verdict.notes), "champion": metrics}
+    said: dict[str, Any] = {
+        "gate": str(verdict), "notes": list(verdict.notes),
+        "champion": champion.metrics, "champion_digest": champion.digest,
+    }  # fmt: skip
     write_json(place / "evaluation.json", {**asdict(found), **said})
 
 
-def champion_metrics(store: ObjectStore, uri: str, held: "pd.DataFrame") -> Champion:
-    """The champion's metrics on this hold-out; none, with a note that says why, where it cannot be asked."""
+def measured_champion(store: ObjectStore, uri: str, held: "pd.DataFrame") -> Champion:
+    """The champion on this hold-out; nobody, with a note that says why, where it cannot be asked."""
     if not uri:
-        return None, ()
+        return Champion()
     try:
         schema = store.get_json(store.key(f"{uri}/schema.json"))
-        scorer = model.session(store.get_bytes(store.key(f"{uri}/model.onnx")))
+        onnx = store.get_bytes(store.key(f"{uri}/model.onnx"))
     except NoSuchObject:  # then it cannot be served either, and to refuse every successor would not help
-        return None, ("not compared with the champion, whose file is gone",)
+        return Champion(notes=("not compared with the champion, whose file is gone",))
     needed = [*schema["numeric"], *schema["categorical"]]
     missing = [name for name in needed if name not in held.columns]
     if missing:
-        return None, (f"not compared with the champion, which needs {', '.join(missing)}",)
-    answers = model.onnx_probabilities(scorer, held[needed])
-    return evaluation.measure(held[LABEL].to_numpy(), answers, threshold=THRESHOLD), ()
+        return Champion(notes=(f"not compared with the champion, which needs {', '.join(missing)}",))
+    answers = model.onnx_probabilities(model.session(onnx), held[needed])
+    metrics = evaluation.measure(held[LABEL].to_numpy(), answers, threshold=THRESHOLD)
+    return Champion(metrics, hashlib.sha256(onnx).hexdigest())

@@ -68,11 +68,12 @@ def register(
 
 
 def version_tags(facts: dict[str, Any]) -> dict[str, str]:
-    """What a version says of itself. The gate's verdict is bound to the file that was judged."""
+    """What a version says of itself. The gate's verdict is bound to the file judged, and to the champion beside it."""
     passed, digest = facts["gate"] == "passed", facts["uri"].rsplit("/", 1)[-1]
     tags = {
         "state": "proposed" if passed else "rejected", "algorithm": facts["algorithm"], "digest": digest,
         "uri": facts["uri"], "gate": facts["gate"], "gate_digest": digest,
+        "gate_champion": facts["champion_digest"],
         "data_uri": facts["snapshot_uri"], "data_digest": Path(facts["snapshot_uri"]).stem,
         "features_uri": facts["features_uri"], "features_digest": facts["features_digest"],
         "mlops.algorithms": ",".join(facts["algorithms"]),
