@@ -23,6 +23,11 @@ def lower_bound(count: int, of: int, alpha: float) -> float:
     return low
 
 
+def upper_bound(count: int, of: int, alpha: float) -> float:
+    """Return the one-sided upper bound of a share after `count` of `of`; 1 where nothing was seen."""
+    return 1 - lower_bound(of - count, of, alpha) if of else 1.0
+
+
 def probability_of_as_many(count: int, of: int, share: float) -> float:
     """Return P(X >= count) of X ~ Binomial(of, share), for a `share` of at most count / of.
 

@@ -4,7 +4,7 @@
     while not rollout.verdict:
         rollout = advance(rollout, observed(...), rules)
 
-The weight rises when every objective holds (churn/objectives.py says when one does), falls to 0 at once when one is
+The weight rises when every objective holds (churn/judging.py says when one does), falls to 0 at once when one is
 broken, and waits otherwise, for `max_windows` windows in all. A window whose metrics are missing is no evidence
 that anything is well: it never moves the weight up, and it counts. A verdict is final.
 """
@@ -14,7 +14,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from churn.objectives import Objective, Rules, Window, judge_windows
+from churn.judging import judge_windows
+from churn.objectives import ALL, Objective, Rules, Window
 from churn.windows import Arm, Part, Reward, Shadow
 
 __all__ = [
@@ -22,7 +23,6 @@ __all__ = [
     "advance", "describe", "judge", "observed", "start",
 ]  # fmt: skip
 
-ALL = 100
 Verdict = Literal["", "promoted", "rolled back", "undecided"]
 
 
@@ -119,7 +119,7 @@ def describe(objective: Objective, rules: Rules) -> str:
     counted = f"{objective.count:,} of {objective.of:,}"
     match objective.name:
         case "error_rate":
-            said = f"{counted} requests failed ({value:.2%}, allowed {limit:.2%})"
+            said = f"{counted} requests failed{_refused(objective)} ({value:.2%}, allowed {limit:.2%})"
         case "latency_p95":
             said = f"{counted} answers took longer than {rules.latency_p95_ms:g} ms ({value:.1%}, allowed {limit:.0%})"
         case "excess_disagreement":
@@ -127,5 +127,11 @@ def describe(objective: Objective, rules: Rules) -> str:
             said = f"{counted} decisions differed from the champion's ({beyond})"
         case _:
             said = f"{counted} users converted ({value:.2%} fewer than the champion's)"
+    if objective.is_shared and objective.champion is not None:
+        return f"{said}, but {objective.champion:.2%} of the champion's too: it is not the canary's doing alone"
     few = objective.of < rules.min_requests and objective.state == "open"
     return f"{said}, where {rules.min_requests} are needed" if few else said
+
+
+def _refused(objective: Objective) -> str:
+    return f", {objective.refused:,} of them refused beyond the champion's share" if objective.refused else ""

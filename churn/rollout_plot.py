@@ -4,6 +4,8 @@ import io
 import math
 from typing import Any
 
+from churn.judging import refused_beyond, refusing_champion
+from churn.objectives import Window
 from churn.plots import ACCENT, INK, PALE
 from churn.rollout import Rollout, Rules
 
@@ -53,10 +55,16 @@ def _latency(axes: Any, rollout: Rollout, rules: Rules) -> None:
 
 
 def _errors(axes: Any, rollout: Rollout, rules: Rules) -> None:
-    arms = [[getattr(each, arm) for each in rollout.windows] for arm in ("champion", "candidate")]
-    champion, candidate = ([_percent(arm.errors, arm.requests) for arm in each] for each in arms)
+    champion = [_percent(each.champion.errors, each.champion.requests) for each in rollout.windows]
+    candidate = [_percent(_failed(each, rollout), each.candidate.requests) for each in rollout.windows]
     _lines(axes, champion, candidate, 100 * rules.error_rate)
     axes.set_ylabel("errors, %")
+
+
+def _failed(window: Window, rollout: Rollout) -> float:
+    """As it is judged: with the refusals beyond the champion's share."""
+    usual = refusing_champion(rollout.windows, window.weight)
+    return window.candidate.errors + refused_beyond(window.candidate, usual)
 
 
 def _disagreement(axes: Any, rollout: Rollout, rules: Rules) -> None:
@@ -65,7 +73,7 @@ def _disagreement(axes: Any, rollout: Rollout, rules: Rules) -> None:
     axes.set_ylabel("other decisions, %")
 
 
-def _percent(count: int, of: int) -> float | None:
+def _percent(count: float, of: int) -> float | None:
     return 100 * count / of if of else None
 
 

@@ -20,10 +20,14 @@ class Part(BaseModel):
 
 
 class Arm(Part):
-    """One revision in one window. `slow` answers took longer than the latency objective; the quantiles need answers."""
+    """One revision in one window: `errors` are answers of 5xx, `refused` of 4xx, `slow` beyond the latency objective.
+
+    The quantiles need answers. A state that was written before refusals were counted has none.
+    """
 
     requests: int = Field(0, ge=0)
     errors: int = Field(0, ge=0)
+    refused: int = Field(0, ge=0)
     slow: float = Field(0.0, ge=0)
     p50_ms: float | None = None
     p95_ms: float | None = None
@@ -59,6 +63,8 @@ class Sample(Protocol):
     @property
     def errors(self) -> float: ...
     @property
+    def refused(self) -> float: ...
+    @property
     def buckets(self) -> Buckets: ...
 
 
@@ -92,20 +98,22 @@ def between(before: Samples, after: Samples, slower_than_ms: float) -> dict[str,
 class _Counts(NamedTuple):
     requests: float
     errors: float
+    refused: float
     buckets: dict[float, float]
 
 
 def _since(known: Sample | None, sample: Sample) -> _Counts:
-    now = _Counts(sample.requests, sample.errors, dict(sample.buckets))
+    now = _Counts(sample.requests, sample.errors, sample.refused, dict(sample.buckets))
     if known is None:
         return now
-    then = _Counts(known.requests, known.errors, dict(known.buckets))
-    falls = [then.requests > now.requests, then.errors > now.errors]
+    then = _Counts(known.requests, known.errors, known.refused, dict(known.buckets))
+    falls = [old > new for old, new in zip(then[:-1], now[:-1], strict=True)]
     falls += [count > now.buckets.get(bound, math.inf) for bound, count in then.buckets.items()]
     if any(falls):  # the process is a new one: it counted all of this by itself
         return now
     buckets = {bound: count - then.buckets.get(bound, 0.0) for bound, count in now.buckets.items()}
-    return _Counts(now.requests - then.requests, now.errors - then.errors, buckets)
+    errors, refused = now.errors - then.errors, now.refused - then.refused
+    return _Counts(now.requests - then.requests, errors, refused, buckets)
 
 
 def _arm(counts: list[_Counts], limit: float) -> Arm:
@@ -115,6 +123,7 @@ def _arm(counts: list[_Counts], limit: float) -> Arm:
     return Arm(
         requests=round(sum(each.requests for each in counts)),
         errors=round(sum(each.errors for each in counts)),
+        refused=round(sum(each.refused for each in counts)),
         slow=round(slower_than(limit, buckets), 3),
         p50_ms=None if p50 is None else round(p50 * 1000, 3),
         p95_ms=None if p95 is None else round(p95 * 1000, 3),

@@ -24,7 +24,7 @@ Series = tuple[str, dict[str, str], float]  # name, labels, value
 
 @dataclass(frozen=True)
 class Sample:
-    """One instance's counters at a time, in seconds since 1970. `errors` are answers of 5xx.
+    """One instance's counters at a time, in seconds since 1970. `errors` are answers of 5xx, `refused` of 4xx.
 
     `buckets` count latencies up to a bound in seconds, cumulatively; the last bound is infinite.
     """
@@ -34,6 +34,7 @@ class Sample:
     at: float
     requests: float
     errors: float
+    refused: float
     buckets: tuple[tuple[float, float], ...]
 
 
@@ -154,7 +155,8 @@ def _newest_scrapes(series: Iterable[tuple[float, Series]]) -> tuple[Sample, ...
 def _sample(revision: str, instance: str, at: float, series: list[Series]) -> Sample:
     counted = [(labels.get("code", ""), value) for name, labels, value in series if name == REQUESTS]
     buckets = sorted((float(labels.get("le", math.inf)), value) for name, labels, value in series if name == BUCKET)
+    errors, refused = (sum(value for code, value in counted if code.startswith(first)) for first in ("5", "4"))
     return Sample(
         revision=revision, instance=instance, at=at, requests=sum(value for _, value in counted),
-        errors=sum(value for code, value in counted if code.startswith("5")), buckets=tuple(buckets),
+        errors=errors, refused=refused, buckets=tuple(buckets),
     )  # fmt: skip

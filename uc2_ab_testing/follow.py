@@ -4,7 +4,8 @@ Iter8 cannot compare two models' decisions. A canary that decides otherwise than
 here, whatever its controller recommends.
 """
 
-from churn.objectives import Rules, Window, judge_windows
+from churn.judging import judge_windows
+from churn.objectives import Rules, Window
 from churn.rollout import Rollout
 
 OURS = "excess_disagreement"

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from churn.rollout import Arm, Reward, Rollout, Rules, Shadow, Window, advance, judge, observed, start
+from churn.rollout import Arm, Reward, Rollout, Rules, Shadow, Window, advance, describe, judge, observed, start
 from churn.rollout_plot import draw_rollout
 
 RULES = Rules(
@@ -21,8 +21,8 @@ FINE = Arm(requests=200, p50_ms=2.0, p95_ms=8.0)
 AGREEING = Shadow(scored=200, disagreeing=6)
 
 
-def window(rollout: Rollout, arm: Arm = FINE, shadow: Shadow = AGREEING, **other: Any) -> Window:
-    arms = {"v1": FINE, "v2": arm}
+def window(rollout: Rollout, arm: Arm = FINE, shadow: Shadow = AGREEING, champion: Arm = FINE, **other: Any) -> Window:
+    arms = {"v1": champion, "v2": arm}
     return observed(len(rollout.windows) + 1, rollout.weight, 3.0, arms, "v1", "v2", shadow, **other)
 
 
@@ -38,19 +38,33 @@ def state(rollout: Rollout, name: str) -> str:
 
 
 def simulated(
-    seed: int, *, errors: float = 0.001, slow: float = 0.005, wrong: float = 0.03, rules: Rules = RULES
+    seed: int,
+    *,
+    errors: float = 0.001,
+    slow: float = 0.005,
+    wrong: float = 0.03,
+    refused: float = 0.0,
+    refused_by_both: float = 0.0,
+    burst: float = 0.0,
+    rules: Rules = RULES,
 ) -> Rollout:
-    """200 requests a second in windows of 3 s, each of them drawn by itself."""
+    """200 requests a second in windows of 3 s, each of them drawn by itself; `burst` hits both arms in one window."""
     draw, rollout = random.Random(seed), start(rules)
 
     def times(share: float, of: int) -> int:
         return sum(draw.random() < share for _ in range(of))
 
+    def arm(requests: int, errors: float, slow: float, refused: float) -> Arm:
+        now = burst if len(rollout.windows) == 1 else 0.0
+        return Arm(requests=requests, errors=times(max(errors, now), requests),
+                   slow=times(max(slow, now), requests), refused=times(refused, requests))  # fmt: skip
+
     while not rollout.verdict:
         requests = times(rollout.weight / 100, 600)
-        arm = Arm(requests=requests, errors=times(errors, requests), slow=times(slow, requests))
+        candidate = arm(requests, errors, slow, refused + refused_by_both)
+        champion = arm(600 - requests, 0.001, 0.005, refused_by_both)
         shadow = Shadow(scored=requests, disagreeing=times(wrong, requests))
-        rollout = advance(rollout, window(rollout, arm, shadow), rules)
+        rollout = advance(rollout, window(rollout, candidate, shadow, champion), rules)
     return rollout
 
 
@@ -131,6 +145,67 @@ def test_where_no_error_is_allowed_the_first_one_is_enough() -> None:
 
 def test_a_canary_that_turns_bad_at_full_weight_is_still_rolled_back() -> None:
     assert after(FINE, FINE, FINE, Arm(requests=200, errors=40)).verdict == "rolled back"
+
+
+# Beside the champion
+
+
+FAILING = Arm(requests=540, errors=108, slow=400)
+
+
+def test_what_hits_both_arms_is_not_blamed_on_the_canary_which_waits() -> None:
+    """A stall, a broken network: a fifth of all requests fail, whoever answers them."""
+    rollout = after(Arm(requests=60, errors=13, slow=46), champion=FAILING)
+    assert (rollout.verdict, rollout.weight) == ("", 10)
+    assert (state(rollout, "error_rate"), state(rollout, "latency_p95")) == ("open", "open")
+    said = describe(rollout.windows[-1].objectives[0], RULES)
+    assert said.endswith("but 20.00% of the champion's too: it is not the canary's doing alone")
+
+
+def test_a_canary_surely_worse_than_a_bad_champion_is_rolled_back() -> None:
+    assert after(Arm(requests=60, errors=60), champion=FAILING).verdict == "rolled back"
+    assert after(Arm(requests=60, slow=60), champion=Arm(requests=540, slow=100)).verdict == "rolled back"
+
+
+def test_a_champion_that_was_bad_at_another_weight_excuses_nothing() -> None:
+    rollout = after(Arm(requests=60), champion=FAILING)
+    assert rollout.weight == 25
+    assert advance(rollout, window(rollout, Arm(requests=60, errors=13)), RULES).verdict == "rolled back"
+
+
+def test_a_canary_that_refuses_what_the_champion_takes_is_rolled_back() -> None:
+    rollout = after(Arm(requests=60, refused=60))
+    assert rollout.verdict == "rolled back"
+    assert "60 of 60 requests failed, 60 of them refused beyond the champion's share (100.00%," in rollout.reason
+
+
+def test_requests_that_both_refuse_are_the_clients_doing() -> None:
+    refusing = Arm(requests=540, refused=108)
+    assert after(Arm(requests=60, refused=12), champion=refusing).weight == 25
+    assert after(Arm(requests=60, refused=50), champion=refusing).verdict == "rolled back"
+
+
+def test_at_all_of_the_traffic_refusals_are_held_against_those_of_the_champion_before() -> None:
+    refusing = Arm(requests=400, refused=40)
+    rollout = after(*[Arm(requests=200, refused=20)] * 3, champion=refusing)
+    assert rollout.weight == 100
+    assert advance(rollout, window(rollout, Arm(requests=400, refused=40)), RULES).verdict == "promoted"
+    assert advance(rollout, window(rollout, Arm(requests=400, refused=160)), RULES).verdict == "rolled back"
+
+
+def test_refusals_that_nothing_can_be_held_against_promote_nobody_and_blame_nobody() -> None:
+    rules = RULES.model_copy(update={"ladder": (100,), "max_windows": 2})
+    assert after(*[Arm(requests=400, refused=200)] * 2, rules=rules).verdict == "undecided"
+
+
+def test_a_state_from_before_refusals_were_counted_goes_on() -> None:
+    old = after(FINE).model_dump(mode="json")
+    for part in (*old["windows"][0]["objectives"], old["windows"][0]["champion"], old["windows"][0]["candidate"]):
+        part.pop("refused")
+        part.pop("champion", None)
+    rollout = Rollout.model_validate(old)
+    assert rollout.windows[0].candidate.refused == 0
+    assert advance(rollout, window(rollout), RULES).weight == 50
 
 
 # In the dark
@@ -218,7 +293,19 @@ def test_a_good_canary_is_promoted_nearly_always() -> None:
     assert verdicts()["promoted"] >= 59
 
 
-@pytest.mark.parametrize("canary", [{"errors": 0.05}, {"slow": 0.99}, {"wrong": 0.226}], ids=str)
+def test_a_good_canary_is_promoted_also_where_clients_send_nonsense() -> None:
+    """Less surely: the refusals of two arms differ by chance, and what is above the limit waits. Nobody is blamed."""
+    ends = verdicts(refused_by_both=0.05)
+    assert ends["promoted"] >= 54
+    assert ends["rolled back"] == 0
+
+
+@pytest.mark.parametrize("burst", [0.1, 0.3, 1.0])
+def test_a_burst_of_failures_of_both_arms_rolls_a_good_canary_back_hardly_ever(burst: float) -> None:
+    assert verdicts(burst=burst)["rolled back"] <= 1
+
+
+@pytest.mark.parametrize("canary", [{"errors": 0.05}, {"slow": 0.99}, {"wrong": 0.226}, {"refused": 0.05}], ids=str)
 def test_a_bad_canary_is_rolled_back_nearly_always_and_never_promoted(canary: dict[str, float]) -> None:
     ends = verdicts(**canary)
     assert ends["rolled back"] >= 59
@@ -226,7 +313,7 @@ def test_a_bad_canary_is_rolled_back_nearly_always_and_never_promoted(canary: di
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize("canary", [{"errors": 0.01}, {"slow": 0.05}, {"wrong": 0.08}], ids=str)
+@pytest.mark.parametrize("canary", [{"errors": 0.01}, {"slow": 0.05}, {"wrong": 0.08}, {"refused": 0.01}], ids=str)
 def test_a_canary_exactly_at_its_limit_is_rolled_back_as_rarely_as_the_confidence_says(
     canary: dict[str, float],
 ) -> None:
@@ -238,7 +325,10 @@ def test_a_canary_exactly_at_its_limit_is_rolled_back_as_rarely_as_the_confidenc
 # Properties
 
 counts = st.integers(0, 300)
-arms = st.builds(lambda n, e, s: Arm(requests=n, errors=min(e, n), slow=min(s, n)), counts, counts, counts)
+arms = st.builds(
+    lambda n, e, r, s: Arm(requests=n, errors=min(e, n), refused=min(r, n - min(e, n)), slow=min(s, n)),
+    counts, counts, counts, counts,
+)  # fmt: skip
 shadows = st.builds(lambda n, d: Shadow(scored=n, disagreeing=min(d, n)), counts, counts)
 scenes = st.tuples(arms, shadows, st.sampled_from(["", "", "", "No metrics."]))
 

@@ -20,6 +20,7 @@ class Read:
     at: float = 0.0
     requests: float = 0.0
     errors: float = 0.0
+    refused: float = 0.0
     buckets: tuple[tuple[float, float], ...] = tuple((bound, 0.0) for bound in BOUNDS)
 
 
@@ -34,6 +35,14 @@ def test_a_window_is_the_difference_of_two_readings_by_revision() -> None:
     arms = between(before, after, slower_than_ms=100)
     assert (arms["v2"].requests, arms["v2"].errors, arms["v2"].slow) == (50, 1, 2)
     assert (arms["v1"].requests, arms["v1"].errors, arms["v1"].slow) == (100, 0, 0)
+
+
+def test_refusals_are_counted_apart_from_errors_and_tell_a_restart_too() -> None:
+    before, after = replace(read(1, 100, 5), refused=7.0), replace(read(2, 150, 6), refused=17.0)
+    arm = between([before], [after], 100)["v2"]
+    assert (arm.requests, arm.errors, arm.refused) == (50, 1, 10)
+    restarted = between([before], [replace(after, refused=2.0)], 100)["v2"]
+    assert (restarted.requests, restarted.errors, restarted.refused) == (150, 6, 2)
 
 
 def test_instances_of_one_revision_are_added_up() -> None:

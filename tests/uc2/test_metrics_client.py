@@ -104,10 +104,10 @@ def test_requests_errors_and_latencies_are_counted_by_revision(world: World) -> 
     assert world.v2.predict(3) == [500] * 3
     after = world.fresh()
     arms = between(before.values(), after.values(), slower_than_ms=2500)
-    assert {name: (arm.requests, arm.errors, arm.slow) for name, arm in arms.items()} == {
-        "v1": (7, 0, 0),
-        "v2": (3, 3, 0),
-    }, "a refused request is no error of the server"
+    assert {name: (arm.requests, arm.errors, arm.refused, arm.slow) for name, arm in arms.items()} == {
+        "v1": (7, 0, 2, 0),
+        "v2": (3, 3, 0, 0),
+    }, "a refused request is no error of the server, unless the other one takes it"
     assert arms["v1"].p95_ms is not None
 
 
