@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from common.canary_forms import KNATIVE
+from common.settings import without_credentials
 from common.settings_uc2 import Iter8, Objectives
 
 Document = dict[str, Any]
@@ -37,6 +38,8 @@ class ExperimentPlan:
     reward: bool = False
     largest_step: int = 100
     """Percent that the candidate's weight may grow by at once."""
+    disagreement: bool = True
+    """Whether decisions are compared at all; what nobody measures is no objective."""
     notes: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -45,9 +48,10 @@ class ExperimentPlan:
         return f"{self.namespace}/{self.service}"
 
 
-def objective_names(iter8: Iter8) -> tuple[str, ...]:
+def objective_names(iter8: Iter8, *, disagreement: bool = True) -> tuple[str, ...]:
     """Metrics that are objectives, in order. An Iter8 controller could not read the disagreement: never a winner."""
-    return (ERROR_RATE, LATENCY_P95) if iter8.decides else (ERROR_RATE, LATENCY_P95, EXCESS_DISAGREEMENT)
+    names = (ERROR_RATE, LATENCY_P95)
+    return (*names, EXCESS_DISAGREEMENT) if disagreement and not iter8.decides else names
 
 
 def experiment(plan: ExperimentPlan, iter8: Iter8) -> Document:
@@ -75,11 +79,10 @@ def experiment(plan: ExperimentPlan, iter8: Iter8) -> Document:
 
 
 def _criteria(plan: ExperimentPlan, iter8: Iter8) -> Document:
-    limits = {
-        ERROR_RATE: plan.objectives.error_rate, LATENCY_P95: plan.objectives.latency_p95_ms,
-        EXCESS_DISAGREEMENT: plan.objectives.excess_disagreement,
-    }  # fmt: skip
-    judged = objective_names(iter8)
+    limits = {ERROR_RATE: plan.objectives.error_rate, LATENCY_P95: plan.objectives.latency_p95_ms}
+    if plan.disagreement:
+        limits[EXCESS_DISAGREEMENT] = plan.objectives.excess_disagreement
+    judged = objective_names(iter8, disagreement=plan.disagreement)
     criteria: Document = {
         "requestCount": REQUEST_COUNT,
         "indicators": [name for name in limits if name not in judged],
@@ -117,9 +120,11 @@ def metrics(plan: ExperimentPlan, prometheus_url: str) -> list[Document]:
                 description="Share of prediction requests that were answered with 5xx."),
         _metric(plan, prometheus_url, LATENCY_P95, f"1000 * histogram_quantile(0.95, {BUCKETS})",
                 description="95 of 100 prediction requests are answered within so long.", units="milliseconds"),
-        _metric(plan, prometheus_url, EXCESS_DISAGREEMENT, f"max(model_excess_disagreement{{{LABELS}}})",
-                description="Share of decisions other than the champion's, beyond that on the hold-out." + COMPUTED),
     ]  # fmt: skip
+    if plan.disagreement:
+        said = "Share of decisions other than the champion's, beyond that on the hold-out." + COMPUTED
+        query = f"max(model_excess_disagreement{{{LABELS}}})"
+        found.append(_metric(plan, prometheus_url, EXCESS_DISAGREEMENT, query, description=said))
     if plan.reward:
         said = "Share of users who converted." + COMPUTED
         found.append(_metric(plan, prometheus_url, CONVERSION, f"max(model_conversion{{{LABELS}}})", description=said))
@@ -127,8 +132,9 @@ def metrics(plan: ExperimentPlan, prometheus_url: str) -> list[Document]:
 
 
 def _metric(plan: ExperimentPlan, prometheus_url: str, name: str, query: str, **more: str) -> Document:
+    url = without_credentials(prometheus_url).rstrip("/")  # whoever may look at Metrics would read them
     spec: Document = {
-        "type": "Gauge", "provider": "prometheus", "urlTemplate": f"{prometheus_url.rstrip('/')}/api/v1/query",
+        "type": "Gauge", "provider": "prometheus", "urlTemplate": f"{url}/api/v1/query",
         "params": [{"name": "query", "value": query}], "jqExpression": ".data.result[0].value[1] | tonumber", **more,
     }  # fmt: skip
     if name != REQUEST_COUNT:

@@ -1,6 +1,5 @@
 """GET of JSON or text from a metrics server, with short deadlines, and what went wrong in our words."""
 
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -30,8 +29,8 @@ class MetricsServer:
 
     @property
     def place(self) -> str:
-        """The URL as it may be shown."""
-        return re.sub(r"//[^/]*@", "//", self.settings.url)  # not parsed: it may be no URL at all
+        """The URL, in which no password is allowed."""
+        return self.settings.url
 
     def get(self, path: str = "", **query: str) -> Any:
         """The JSON of an answer. Raises Unavailable with a sentence, whatever went wrong."""

@@ -3,10 +3,10 @@
 A wrong key or type is refused with its path. Secrets are SecretStr: they print as asterisks.
 """
 
+import re
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from common.settings_uc1 import Uc1
@@ -15,13 +15,13 @@ from common.settings_uc2 import Iter8, Traffic, Uc2
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
+NO_API = "http://prometheus.invalid"  # a name that never resolves (RFC 2606)
 Environment = Literal["development", "staging", "production"]
 
 
 def without_credentials(url: str) -> str:
     """The URL without the user and password that some tools allow in it."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return re.sub(r"//[^/]*@", "//", url)  # not parsed: it may be no URL at all
 
 
 class Section(BaseModel):
@@ -124,6 +124,18 @@ class Prometheus(Service):
     url: str = Field("http://localhost:9090", description="URL of the HTTP API; embedded: of the list of targets.")
     token: SecretStr = Field(SecretStr(""), description="Bearer token, where the API wants one.")
     stale_seconds: float = Field(60, gt=0, description="Older samples count as missing.")
+
+    @field_validator("url")
+    @classmethod
+    def _without_password(cls, url: str) -> str:
+        if "@" in url:
+            raise ValueError("user and password do not belong in it, set prometheus.token")
+        return url
+
+    @property
+    def api_url(self) -> str:
+        """The HTTP API as others may ask it, Iter8 for example; embedded there is none, and the name says so."""
+        return NO_API if self.embedded else self.url
 
 
 class Dvc(Service):

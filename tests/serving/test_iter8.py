@@ -12,7 +12,7 @@ from common.iter8_manifests import ExperimentPlan, experiment, metrics, objectiv
 from common.iter8_status import ExperimentSeen, status
 from common.k8s_errors import NoSuchKind
 from common.serving_manifests import is_undecided
-from common.settings import Iter8
+from common.settings import Iter8, Prometheus
 from common.settings_uc2 import Objectives
 from embedded.kube.kinds import KINDS
 from embedded.kube.validation import check
@@ -26,10 +26,13 @@ HOLDS = {"v1": (True, True, True), "v2": (False, True, True)}
 EXAMPLE = FOLDER / "iter8" / "example-experiment-completed.v2alpha2.yaml"
 
 
-def plan(form: str = "Standard", *, reward: bool = False, name: str = "churn-v2-1") -> ExperimentPlan:
+def plan(
+    form: str = "Standard", *, reward: bool = False, name: str = "churn-v2-1", disagreement: bool = True
+) -> ExperimentPlan:
     return ExperimentPlan(
-        name, "models", "churn", "v1", "v2", Objectives(), form, reward=reward, largest_step=50, notes={"a": "b"}
-    )
+        name, "models", "churn", "v1", "v2", Objectives(), form, reward=reward, largest_step=50, notes={"a": "b"},
+        disagreement=disagreement,
+    )  # fmt: skip
 
 
 def reported(verdict: str = "", *, is_finished: bool = False, **more: Any) -> Document:
@@ -108,6 +111,24 @@ def test_where_iter8_decides_it_is_not_asked_for_what_it_cannot_read() -> None:
     assert "rewards" not in criteria
 
 
+@pytest.mark.parametrize("decides", [False, True])
+def test_decisions_that_nobody_compares_are_no_objective_and_no_metric(decides: bool) -> None:
+    wanted = plan(disagreement=False)
+    documents = [*metrics(wanted, "http://prometheus:9090"), experiment(wanted, Iter8(decides=decides))]
+    assert "excess-disagreement" not in str(documents)
+    assert [complaints(each) for each in documents] == [[] for _ in documents]
+
+
+def test_no_password_is_written_into_a_metric() -> None:
+    made = metrics(plan(), "http://me:hunter2@prometheus:9090")
+    assert {each["spec"]["urlTemplate"] for each in made} == {"http://prometheus:9090/api/v1/query"}
+
+
+@pytest.mark.parametrize(("embedded", "said"), [(True, "http://prometheus.invalid"), (False, "http://127.0.0.1:9")])
+def test_the_list_of_targets_is_not_named_as_an_api_that_iter8_could_ask(embedded: bool, said: str) -> None:
+    assert Prometheus(url="http://127.0.0.1:9", embedded=embedded).api_url == said
+
+
 @pytest.mark.parametrize(("reward", "pattern"), [(False, "Canary"), (True, "A/B")])
 def test_iter8_allows_a_reward_in_a_b_only(reward: bool, pattern: str) -> None:
     spec = experiment(plan(reward=reward), Iter8())["spec"]
@@ -158,7 +179,7 @@ def test_every_status_is_valid_for_the_real_crd(verdict: str) -> None:
         ("", False, "Running", True, None, "v1"),
         ("promoted", False, "Finishing", True, None, "v2"),
         ("promoted", True, "Completed", False, "v2", "v2"),
-        ("rolled back", True, "Completed", False, "", "v1"),
+        ("rolled back", True, "Completed", False, "v1", "v1"),
         ("undecided", True, "Completed", False, "", "v1"),
         ("failed", True, "Completed", False, "", "v1"),
     ],
@@ -196,7 +217,7 @@ def test_the_verdict_of_a_real_iter8_is_read() -> None:
     client = Experiments.__new__(Experiments)
     assert client.recommendation(real) == "canary"
     real["status"]["conditions"][0]["message"] = "Experiment rolled back"
-    assert client.recommendation(real) == ""
+    assert client.recommendation(real) == real["spec"]["versionInfo"]["baseline"]["name"]
     real["status"]["conditions"][0] |= {"message": "Experiment completed successfully"}
     real["status"]["analysis"]["winnerAssessment"]["data"] = {"winnerFound": False}
     assert client.recommendation(real) == ""
