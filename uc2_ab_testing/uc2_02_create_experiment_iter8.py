@@ -91,7 +91,7 @@ def documents(tools: Tools, run: ExperimentRun) -> list[dict[str, Any]]:
     from uc2_ab_testing.reporting import plan_of
 
     plan = plan_of(tools, run)
-    return [*metrics(plan, tools.settings.prometheus.url), experiment(plan, tools.settings.iter8)]
+    return [*metrics(plan, tools.settings.prometheus.api_url), experiment(plan, tools.settings.iter8)]
 
 
 def observe(tools: Tools) -> dict[str, Any]:
