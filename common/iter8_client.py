@@ -10,7 +10,7 @@ from typing import Any
 from common.iter8_manifests import STATE_NOTE
 from common.k8s_client import MANAGER, Document, Kubernetes
 from common.k8s_errors import NoSuchKind
-from common.serving_manifests import is_undecided
+from common.serving_manifests import CONCLUDED_NOTE, is_undecided
 
 
 class Experiments:
@@ -27,6 +27,13 @@ class Experiments:
             return []
         targets = (service, f"{namespace}/{service}")
         return sorted((each for each in found if each["spec"].get("target") in targets), key=_age)
+
+    def get(self, name: str, namespace: str) -> Document | None:
+        """The Experiment of this name, or None."""
+        try:
+            return self._kubernetes.get("Experiment", name, namespace)
+        except NoSuchKind:
+            return None
 
     def running(self, namespace: str, service: str) -> Document | None:
         """The oldest Experiment on the service that has not ended."""
@@ -48,10 +55,11 @@ class Experiments:
         state: dict[str, Any] | None = json.loads(text) if text else None
         return state
 
-    def save(self, name: str, namespace: str, state: dict[str, Any]) -> None:
-        """Keep the monitor's state in the Experiment."""
-        text = json.dumps(state, sort_keys=True, separators=(",", ":"))
-        self._kubernetes.merge_patch("Experiment", name, namespace, {"metadata": {"annotations": {STATE_NOTE: text}}})
+    def save(self, name: str, namespace: str, state: dict[str, Any], *, concluded: bool = False) -> None:
+        """Keep the monitor's state in the Experiment; `concluded` when nothing is left to do, whoever decided."""
+        notes = {STATE_NOTE: json.dumps(state, sort_keys=True, separators=(",", ":"))}
+        notes |= {CONCLUDED_NOTE: "true"} if concluded else {}
+        self._kubernetes.merge_patch("Experiment", name, namespace, {"metadata": {"annotations": notes}})
 
     def report(self, name: str, namespace: str, status: Document) -> None:
         """Write the status: what it does not mention any more is removed."""
@@ -60,16 +68,19 @@ class Experiments:
         self._kubernetes.merge_patch("Experiment", name, namespace, patch, status=True)
 
     def recommendation(self, experiment: Document) -> str | None:
-        """The version that an Iter8 controller would promote, "" for none; None while it has not decided.
+        """The version that an Iter8 controller wants served, "" for no decision; None while it has not ended.
 
-        Iter8 completes an experiment that it rolled back too, so that this alone says nothing.
+        Iter8 completes an experiment that it rolled back too, so that this alone says nothing. One that failed, or
+        ended without a winner, says nothing of any version.
         """
         if is_undecided(experiment):
             return None
         status = experiment["status"]
         ended = {each["type"]: each for each in status["conditions"] if each["status"] == "True"}
-        if "Failed" in ended or "rolled back" in ended["Completed"].get("message", ""):
+        if "Failed" in ended:
             return ""
+        if "rolled back" in ended["Completed"].get("message", ""):
+            return str(experiment["spec"].get("versionInfo", {}).get("baseline", {}).get("name", ""))
         assessed = status.get("analysis", {}).get("winnerAssessment", {}).get("data", {})
         return str(status.get("versionRecommendedForPromotion", "")) if assessed.get("winnerFound") else ""
 

@@ -11,6 +11,7 @@ MODE = "serving.kserve.io/deploymentMode"
 VERSION_LABEL, MODEL_LABEL = "mlops/version", "mlops/model"
 DIGEST_NOTE, KEY_NOTE = "mlops/digest", "mlops/key"
 CANARY_VERSION_NOTE, CANARY_DIGEST_NOTE = "mlops/canary-version", "mlops/canary-digest"
+CONCLUDED_NOTE = "mlops/concluded"
 CREDENTIALS_SECRET = "mlops-object-store"  # noqa: S105 - the name of a Secret, not a secret
 PORT = 8080
 
@@ -207,6 +208,11 @@ def differences(declared: Any, live: Any, path: str = "") -> list[str]:
 
 
 def is_undecided(experiment: Document) -> bool:
-    """True for an Experiment that has not ended: no Completed or Failed condition holds."""
+    """True for an Experiment that has not ended: no Completed or Failed condition holds.
+
+    One whose verdict we carried out has ended too, although an Iter8 controller may still work on it.
+    """
+    if CONCLUDED_NOTE in _notes(experiment):
+        return False
     conditions = experiment.get("status", {}).get("conditions", [])
     return not any(each["type"] in ("Completed", "Failed") and each["status"] == "True" for each in conditions)

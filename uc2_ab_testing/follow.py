@@ -12,7 +12,7 @@ OURS = "excess_disagreement"
 
 
 def follow(rollout: Rollout, window: Window, rules: Rules, recommended: str | None, candidate: str) -> Rollout:
-    """The rollout after one more window. `recommended` is None while Iter8 is undecided, "" where it has no winner."""
+    """The rollout after one more window. `recommended` is None while Iter8 works, "" where it ended undecided."""
     objectives = judge_windows((*rollout.windows, window), window.weight, rules)
     windows = (*rollout.windows, window.model_copy(update={"objectives": objectives}))
     disagreeing = next((each for each in objectives if each.name == OURS and each.state == "broken"), None)
@@ -31,5 +31,6 @@ def follow(rollout: Rollout, window: Window, rules: Rules, recommended: str | No
 def _recommended(windows: tuple[Window, ...], recommended: str, candidate: str) -> Rollout:
     if recommended == candidate:
         return Rollout(weight=100, windows=windows, verdict="promoted", reason=f"Iter8 recommends {candidate}.")
-    reason = f"Iter8 recommends {recommended}." if recommended else "Iter8 found no winner."
-    return Rollout(weight=0, windows=windows, verdict="rolled back", reason=reason)
+    if not recommended:  # it failed, or saw too little: that says nothing against the version
+        return Rollout(weight=0, windows=windows, verdict="undecided", reason="Iter8 ended without a winner.")
+    return Rollout(weight=0, windows=windows, verdict="rolled back", reason=f"Iter8 recommends {recommended}.")

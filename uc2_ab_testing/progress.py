@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from churn.rollout import Rollout
 from common.errors import StepFailed
-from common.serving_manifests import is_undecided, service_name
+from common.serving_manifests import CONCLUDED_NOTE, is_undecided, service_name
+from uc2_ab_testing.results import CanaryDeployment
 
 if TYPE_CHECKING:
     from common.tools import Tools
 
-DISAGREEMENT, ROWS = "mlops/expected-disagreement", "mlops/holdout-rows"
+DISAGREEMENT, ROWS, TRIED = "mlops/expected-disagreement", "mlops/holdout-rows", "mlops/canary"
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,6 @@ class Progress:
     document: dict[str, Any]
     rollout: Rollout | None = None
     log: dict[str, Any] = field(default_factory=dict)
-    concluded: bool = False
 
     @property
     def name(self) -> str:
@@ -49,8 +49,20 @@ class Progress:
 
     @property
     def is_finished(self) -> bool:
-        """Decided, and the verdict carried out; what others made is theirs to carry out."""
-        return not is_undecided(self.document) and (self.concluded or DISAGREEMENT not in self.notes)
+        """The verdict was carried out, if the experiment is ours; what others made ends when its status says so."""
+        ours = DISAGREEMENT in self.notes
+        return CONCLUDED_NOTE in self.notes if ours else not is_undecided(self.document)
+
+    @property
+    def has_verdict(self) -> bool:
+        """True when it is known how it ends, carried out or not."""
+        return self.rollout is not None and self.rollout.verdict != ""
+
+    @property
+    def tried(self) -> CanaryDeployment | None:
+        """Both versions as they were when it began: the registry may have lost one since."""
+        kept = self.notes.get(TRIED)
+        return CanaryDeployment.model_validate_json(kept) if kept else None
 
     def _versions(self) -> dict[str, Any]:
         return self.document["spec"].get("versionInfo") or {}
@@ -75,22 +87,29 @@ def unfinished(tools: "Tools") -> Progress | None:
 
 def of(tools: "Tools", name: str) -> Progress:
     """The experiment of this name. Raises StepFailed where it is gone."""
-    found = next((progress for progress in all_of(tools) if progress.name == name), None)
-    if found is None:
+    document = tools.iter8.get(name, tools.settings.uc1.namespace)
+    if document is None:
         raise StepFailed(
             f"Experiment {tools.settings.uc1.namespace}/{name} is not there any more: somebody deleted it.",
             "Run UC2 again: it goes on with the canary that is still there, in a new experiment.",
         )
-    return found
+    return _read(document, tools.iter8.state(document) or {})
 
 
 def keep(tools: "Tools", name: str, rollout: Rollout, log: dict[str, Any], *, concluded: bool = False) -> None:
-    """Write down how far it got, before anything follows from it."""
-    state = {"rollout": rollout.model_dump(mode="json", exclude_defaults=True), "log": log, "concluded": concluded}
-    tools.iter8.save(name, tools.settings.uc1.namespace, state)
+    """Write down how far it got, before anything follows from it; `concluded` after everything that does."""
+    kept = _short(rollout) if concluded else rollout
+    state = {"rollout": kept.model_dump(mode="json", exclude_defaults=True), "log": log}
+    tools.iter8.save(name, tools.settings.uc1.namespace, state, concluded=concluded)
+
+
+def _short(rollout: Rollout) -> Rollout:
+    """Without what earlier windows were judged as: every run reads all experiments that there ever were."""
+    earlier = [window.model_copy(update={"objectives": ()}) for window in rollout.windows[:-1]]
+    return rollout.model_copy(update={"windows": (*earlier, *rollout.windows[-1:])})
 
 
 def _read(document: dict[str, Any], state: dict[str, Any]) -> Progress:
     kept = state.get("rollout")
     rollout = Rollout.model_validate(kept) if kept else None
-    return Progress(document, rollout, state.get("log", {}), bool(state.get("concluded")))
+    return Progress(document, rollout, state.get("log", {}))

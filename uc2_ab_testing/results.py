@@ -1,11 +1,14 @@
 """What UC2's steps return: who is tried against whom, by which experiment, and how it ended."""
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from churn.objectives import Objective, Window
 from common.serving_manifests import Deployment, service_name
 from common.step import Dataset, Result, Section
 from uc2_ab_testing import shown
+
+if TYPE_CHECKING:
+    from common.model_versions import Version
 
 
 class ServedVersion(Result):
@@ -15,6 +18,12 @@ class ServedVersion(Result):
     digest: str
     uri: str
     data_uri: str = ""
+
+    @classmethod
+    def of(cls, version: "Version") -> "ServedVersion":
+        """A version of the registry as one that takes part."""
+        tags = version.tags
+        return cls(version=version.version, digest=version.digest, uri=version.uri, data_uri=tags.get("data_uri", ""))
 
     @property
     def arm(self) -> str:
