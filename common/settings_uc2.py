@@ -25,7 +25,9 @@ class Objectives(_Part):
 class Reward(_Part):
     """What the canary is good for, such as conversions: optional."""
 
-    query: str = Field("", description="SELECT returning version, users, conversions; empty: no reward is judged.")
+    query: str = Field(
+        "", description="SELECT returning version, users, conversions since :since; empty: no reward is judged."
+    )
 
 
 class Uc2(_Part):
@@ -65,6 +67,9 @@ class Uc2(_Part):
         return (self.initial_percent, *(each for each in self.weights if each != self.initial_percent))
 
 
+MOST_WINDOWS = 300  # an experiment's state has to fit into an annotation: 256 KiB
+
+
 class Iter8(_Part):
     """The Iter8 Experiment that UC2 creates."""
 
@@ -72,6 +77,15 @@ class Iter8(_Part):
     iterations_per_loop: int = Field(10, ge=1, description="Windows in a loop.")
     max_loops: int = Field(3, ge=1, description="Loops after which an undecided experiment ends, without promotion.")
     decides: bool = Field(False, description="An Iter8 controller runs there and decides; else our monitor does.")
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if self.max_windows > MOST_WINDOWS:
+            raise ValueError(
+                f"iter8.iterations_per_loop x iter8.max_loops is {self.max_windows} windows, and {MOST_WINDOWS} can "
+                "be kept; raise iter8.interval_seconds for a longer experiment"
+            )
+        return self
 
     @property
     def max_windows(self) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from churn.objectives import Rules, Window
 from churn.rollout import observed
 from churn.windows import Reward, Shadow, between, latest
-from common.errors import InvalidData, Unavailable
+from common.errors import DeadlineExceeded, InvalidData, Unavailable
 from common.logger import get_logger
 from uc2_ab_testing.results import ExperimentRun
 from uc2_ab_testing.shadow import ShadowScores
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from common.tools import Tools
     from uc2_ab_testing.progress import Progress
 
+NOBODY = Reward(champion_users=0, champion_conversions=0, candidate_users=0, candidate_conversions=0)
 log = get_logger(__name__)
 
 
@@ -35,6 +36,7 @@ class Evidence:
     def __init__(self, tools: "Tools", run: ExperimentRun, rules: Rules, progress: "Progress") -> None:
         self._tools, self._run, self._rules = tools, run, rules
         self._shadow = ShadowScores(tools, run, progress.since, progress.log) if rules.shadow else None
+        self._since = progress.since
         self._before: tuple[Sample, ...] = ()
         self.open()
 
@@ -73,7 +75,12 @@ class Evidence:
             return None
         import sqlalchemy as sa
 
-        rows = self._tools.postgres.rows(sa.text(self._tools.settings.uc2.reward.query))
+        query = sa.text(self._tools.settings.uc2.reward.query)
+        try:
+            rows = self._tools.postgres.rows(query, {"since": self._since})
+        except (Unavailable, DeadlineExceeded) as error:  # as for metrics: nobody was counted, so nothing is judged
+            log.warning("no conversions", cause=error.message)
+            return NOBODY
         return reward_of([tuple(row) for row in rows], self._run)
 
 
