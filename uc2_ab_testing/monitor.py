@@ -9,6 +9,7 @@ from common.errors import StepFailed
 from common.logger import get_logger
 from common.serving_manifests import Canary
 from uc2_ab_testing import progress
+from uc2_ab_testing.conclusion import unless_void
 from uc2_ab_testing.evidence import Evidence, rules_of
 from uc2_ab_testing.follow import follow
 from uc2_ab_testing.live_table import Show
@@ -36,7 +37,10 @@ class Monitor:
         rollout = self.progress.rollout
         if rollout and rollout.verdict:
             return rollout
-        rollout = rollout or start(self.rules, running=self._live().percent)
+        rollout = unless_void(self._tools, self._run, rollout or Rollout(weight=0))
+        if rollout.verdict:
+            return rollout
+        rollout = self.progress.rollout or start(self.rules, running=self._live().percent)
         evidence = Evidence(self._tools, self._run, self.rules, self.progress)
         if self._decides:
             report(self._tools, self._run, rollout)

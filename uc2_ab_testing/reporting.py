@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from churn.objectives import Objective, Window
 from churn.rollout import Rollout
@@ -13,10 +13,11 @@ from common.iter8_manifests import (
     LATENCY_P95,
     REQUEST_COUNT,
     ExperimentPlan,
+    experiment,
 )
 from common.iter8_status import ExperimentSeen, status
 from uc2_ab_testing import progress
-from uc2_ab_testing.progress import DISAGREEMENT, ROWS
+from uc2_ab_testing.progress import DISAGREEMENT, ROWS, TRIED
 from uc2_ab_testing.results import ExperimentRun
 
 if TYPE_CHECKING:
@@ -34,19 +35,39 @@ def plan_of(tools: "Tools", run: ExperimentRun) -> ExperimentPlan:
         run.name, canary.namespace, canary.service, canary.champion.arm, canary.challenger.arm, uc2.objectives,
         canary.form, reward=bool(uc2.reward.query),
         largest_step=max(after - before for before, after in itertools.pairwise((0, *uc2.ladder))),
-        notes={DISAGREEMENT: f"{run.expected_disagreement:.6f}", ROWS: str(run.holdout_rows)},
+        notes={
+            DISAGREEMENT: f"{run.expected_disagreement:.6f}", ROWS: str(run.holdout_rows),
+            TRIED: canary.model_dump_json(),
+        },
     )  # fmt: skip
+
+
+def experiment_of(tools: "Tools", run: ExperimentRun) -> dict[str, Any]:
+    """The Experiment's manifest. Where nobody scores for the champion, the disagreement is nothing to be held to."""
+    made = experiment(plan_of(tools, run), tools.settings.iter8)
+    if not tools.settings.uc2.shadow_share:
+        criteria = made["spec"]["criteria"]
+        criteria["objectives"] = [each for each in criteria["objectives"] if each["metric"] != EXCESS_DISAGREEMENT]
+        criteria["indicators"] = [name for name in criteria.get("indicators", ()) if name != EXCESS_DISAGREEMENT]
+    return made
 
 
 def report(tools: "Tools", run: ExperimentRun, rollout: Rollout, *, is_finished: bool = False) -> None:
     """Write the Experiment's status."""
     before = progress.of(tools, run.name).document.get("status", {})
-    seen = seen_of(run, rollout, tools.settings.uc2.objectives, before, is_finished)
+    uc2 = tools.settings.uc2
+    seen = seen_of(run, rollout, uc2.objectives, before, is_finished, shadow=uc2.shadow_share > 0)
     tools.iter8.report(run.name, run.canary.namespace, status(plan_of(tools, run), seen, datetime.now(UTC)))
 
 
 def seen_of(
-    run: ExperimentRun, rollout: Rollout, limits: "Objectives", before: dict[str, object], is_finished: bool
+    run: ExperimentRun,
+    rollout: Rollout,
+    limits: "Objectives",
+    before: dict[str, object],
+    is_finished: bool,
+    *,
+    shadow: bool = True,
 ) -> ExperimentSeen:
     """The rollout as a status needs it: numbers by metric and version, and which objectives each version keeps."""
     champion, candidate = run.canary.champion.arm, run.canary.challenger.arm
@@ -66,7 +87,8 @@ def seen_of(
         _within(values[ERROR_RATE][champion], limits.error_rate),
         _within(values[LATENCY_P95][champion], limits.latency_p95_ms), True,
     )  # fmt: skip
-    holds = {champion: within, candidate: tuple(_holds(judged.get(name)) for name in JUDGED.values())}
+    names = [name for name in JUDGED.values() if shadow or name != EXCESS_DISAGREEMENT]
+    holds = {champion: within[: len(names)], candidate: tuple(_holds(judged.get(name)) for name in names)}
     return ExperimentSeen(
         iterations=len(rollout.windows), weight=rollout.weight, values=values, holds=holds, verdict=rollout.verdict,
         is_finished=is_finished, reason=rollout.reason, before=before,

@@ -4,34 +4,39 @@ What has begun comes first: a running experiment names both versions, a running 
 version that was asked for, else the registry's candidate.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from common.errors import GateRefused, StepFailed, UsageError
-from common.model_versions import CHAMPION, PASSED
-from common.serving_manifests import service_name
+from common.model_versions import CHAMPION, PASSED, Version
+from common.serving_manifests import LiveCanary, champion_digest, service_name
 from uc2_ab_testing.progress import Progress, unfinished
 
 if TYPE_CHECKING:
-    from common.registry import Version
-    from common.serving_manifests import LiveCanary
+    from churn.features import FeatureColumns
     from common.tools import Tools
+
+AGAINST = "gate_champion"  # tag: digest of the champion that the gate compared with
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A champion and the version that is tried; `progress` of the experiment and `live` share, where it has begun."""
+    """A champion and the version that is tried; `progress` of the experiment and `live` share, where it has begun.
 
-    champion: "Version"
-    candidate: "Version | None"
-    live: "LiveCanary | None" = None
+    `left` is a canary that nobody watches, beside a version that is champion no more: it has to go first.
+    """
+
+    champion: Version
+    candidate: Version | None
+    live: LiveCanary | None = None
     progress: Progress | None = None
     why_none: str = ""
+    left: LiveCanary | None = None
 
     @property
     def is_over(self) -> bool:
         """A verdict was reached, and perhaps not yet carried out: nothing more is to be deployed."""
-        return self.progress is not None and self.progress.rollout is not None and self.progress.rollout.verdict != ""
+        return self.progress is not None and self.progress.has_verdict
 
 
 def chosen(tools: "Tools") -> Trial:
@@ -41,8 +46,11 @@ def chosen(tools: "Tools") -> Trial:
     progress = unfinished(tools)
     live = tools.kserve.canaries.live(uc1.namespace, service_name(uc1.model_name))
     if progress:
-        trial = Trial(_known(versions, progress.baseline, uc1.model_name),
-                      _known(versions, progress.candidate, uc1.model_name), live, progress)  # fmt: skip
+        known = {**_remembered(progress), **versions}
+        champion, candidate = (_known(known, each, uc1.model_name) for each in (progress.baseline, progress.candidate))
+        trial = Trial(champion, candidate, live, progress)
+    elif live and _is_left(tools, versions, live):
+        return replace(_due(tools, versions), left=live)
     elif live:
         trial = Trial(_champion(tools), _known(versions, live.version, uc1.model_name), live)
     else:
@@ -51,18 +59,44 @@ def chosen(tools: "Tools") -> Trial:
     return trial
 
 
-def _due(tools: "Tools", versions: "dict[str, Version]") -> Trial:
+def _due(tools: "Tools", versions: dict[str, Version]) -> Trial:
     champion, wanted = _champion(tools), tools.settings.uc2.version
     if wanted is None:
-        candidate = tools.mlflow.candidate(champion.name)
-        why = "" if candidate else f"No version of {champion.name} is waiting beside the champion v{champion.version}."
-        return Trial(champion, candidate, why_none=why)
+        return _waiting(tools, champion)
     if str(wanted) not in versions:
         raise UsageError(f"{champion.name} has no version {wanted}.", f"It has {', '.join(versions) or 'none'}.")
     candidate = versions[str(wanted)]
     if candidate.state == CHAMPION:
         return Trial(champion, None, why_none=f"Version {wanted} of {champion.name} is champion already.")
+    worse = "" if tools.settings.uc2.inject else why_worse(tools, candidate, champion)
+    if worse:
+        raise GateRefused(worse, "Train again: UC1 compares with the champion that stands now.")
     return Trial(champion, candidate)
+
+
+def _waiting(tools: "Tools", champion: Version) -> Trial:
+    """The registry's candidate, if there is one that is good enough beside the champion of today."""
+    candidate = tools.mlflow.candidate(champion.name)
+    if candidate is None:
+        none = f"No version of {champion.name} is waiting beside the champion v{champion.version}."
+        return Trial(champion, None, why_none=none)
+    worse = why_worse(tools, candidate, champion)
+    return Trial(champion, None if worse else candidate, why_none=worse)
+
+
+def why_worse(tools: "Tools", candidate: Version, champion: Version) -> str:
+    """Why a version that passed its gate beside another champion would not beside this one; "" where it would."""
+    if candidate.gate != PASSED or candidate.tags.get(AGAINST) == champion.digest:
+        return ""
+    from churn.gates import ModelRules, judge_model
+
+    again = judge_model(candidate.metrics, ModelRules(**tools.settings.uc1.gate.model_dump()), champion.metrics)
+    if again.passed:
+        return ""
+    return (
+        f"Version {candidate.version} of {candidate.name} passed its gate beside another champion; beside "
+        f"v{champion.version} it is {again}."
+    )
 
 
 def refuse_another(trial: Trial, wanted: int | None) -> None:
@@ -81,14 +115,20 @@ def refuse_another(trial: Trial, wanted: int | None) -> None:
         )
 
 
-def refuse_unfit(candidate: "Version", columns: tuple[str, ...], champion_columns: tuple[str, ...]) -> None:
-    """Raise GateRefused for a version that its gate did not pass, or that asks for other columns than the champion."""
+def refuse_unfit(candidate: Version, columns: "FeatureColumns", champion_columns: "FeatureColumns") -> None:
+    """Raise GateRefused for a version that its gate did not pass, or that asks for other columns than the champion.
+
+    One that takes for text what the champion takes for a number answers the champion's requests with 400.
+    """
     if candidate.gate != PASSED:
         raise GateRefused(
             f"Version {candidate.version} of {candidate.name} did not pass its gate: {candidate.gate or 'no verdict'}.",
             "Only what passed on the hold-out is shown to users.",
         )
-    differing = sorted(set(columns) ^ set(champion_columns))
+    kinds = zip(
+        (columns.numeric, columns.categorical), (champion_columns.numeric, champion_columns.categorical), strict=True
+    )
+    differing = sorted({name for ours, theirs in kinds for name in set(ours) ^ set(theirs)})
     if differing:
         raise GateRefused(
             f"Version {candidate.version} and the champion take different columns: {', '.join(differing)}.",
@@ -96,7 +136,25 @@ def refuse_unfit(candidate: "Version", columns: tuple[str, ...], champion_column
         )
 
 
-def _champion(tools: "Tools") -> "Version":
+def _is_left(tools: "Tools", versions: dict[str, Version], live: LiveCanary) -> bool:
+    """True for a canary of ours that can be gone on with no more: its version is gone, or another is champion now."""
+    uc1 = tools.settings.uc1
+    service = tools.kserve.live(uc1.namespace, service_name(uc1.model_name)) or {}
+    moved = champion_digest(service) != _champion(tools).digest
+    return bool(live.digest) and (moved or live.version not in versions)
+
+
+def _remembered(progress: Progress) -> dict[str, Version]:
+    """Both versions as the experiment keeps them, for one that was deleted from the registry meanwhile."""
+    tried = progress.tried
+    both = (tried.champion, tried.challenger) if tried else ()
+    return {
+        each.version: Version(tried.model_name, each.version, "", {"digest": each.digest, "uri": each.uri})
+        for each in both if tried
+    }  # fmt: skip
+
+
+def _champion(tools: "Tools") -> Version:
     name = tools.settings.uc1.model_name
     champion = tools.mlflow.champion(name)
     if champion is None:
@@ -107,7 +165,7 @@ def _champion(tools: "Tools") -> "Version":
     return champion
 
 
-def _known(versions: "dict[str, Version]", number: str, name: str) -> "Version":
+def _known(versions: dict[str, Version], number: str, name: str) -> Version:
     if number not in versions:
         raise GateRefused(
             f"A canary or an experiment on {name} tries {number or 'a version without a name'}: no version of ours.",

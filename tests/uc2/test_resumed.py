@@ -12,20 +12,18 @@ from typing import Any
 import psutil
 import pytest
 
-from churn.rollout import Rollout
 from common.errors import GateRefused, StepFailed
 from common.tools import Tools
 from tests.conftest import EmbeddedPlatform
 from tests.floor.conftest import wait_for
+from tests.uc2.by_hand import decided, started
 from tests.uc2.user import using
-from tests.uc2.world import World, trained
+from tests.uc2.world import World
 from uc1_churn_prediction import uc1_06_model_serving_kserve as serving
 from uc1_churn_prediction.results import TrainedModels
 from uc2_ab_testing import progress
 from uc2_ab_testing import uc2_01_deploy_canary_kserve as deployment
-from uc2_ab_testing import uc2_02_create_experiment_iter8 as creation
 from uc2_ab_testing import uc2_03_monitor_experiment as monitoring
-from uc2_ab_testing.results import ExperimentRun
 
 
 @pytest.fixture(scope="module")
@@ -95,26 +93,9 @@ def dying_after(tools: Tools, effects: int) -> Iterator[None]:
         yield
 
 
-def started(world: World) -> None:
-    """Deploy the canary and create its experiment."""
-    tools = world.tools
-    creation.run(tools, deployment.run(tools))
-
-
-def decided(world: World, verdict: str) -> None:
-    """Let the monitor reach a verdict, and die before anything follows from it."""
-    tools = world.tools
-    found = progress.unfinished(tools)
-    assert found is not None
-    weight = 100 if verdict == "promoted" else 0
-    rollout = Rollout.model_validate({"weight": weight, "verdict": verdict, "reason": "So the test says."})
-    progress.keep(tools, found.name, rollout, {})
-
-
 def resumed(world: World, effects: int) -> bool:
     """Run all steps again, dying after so many effects of the last one; True when it got through."""
-    tools = world.tools
-    run = creation.run(tools, deployment.run(tools))
+    tools, run = world.tools, started(world)
     with dying_after(tools, effects), contextlib.suppress(GateRefused):
         try:
             monitoring.run(tools, run)
@@ -125,8 +106,7 @@ def resumed(world: World, effects: int) -> bool:
 
 def test_a_promotion_killed_after_each_of_its_effects_is_finished_by_the_next_run(world: World) -> None:
     before = world.champion()
-    challenger = world.register(trained()[0] if before == "2" else trained()[1])
-    world.tools.mlflow.settle(world.model_name)
+    challenger = world.challenger()
     started(world)
     assert serving.observe(world.tools) == {"as_declared": True}
     with using(world.url(), world.body(), per_second=60) as user:
@@ -147,8 +127,7 @@ def test_a_promotion_killed_after_each_of_its_effects_is_finished_by_the_next_ru
 def test_a_rollback_killed_after_each_of_its_effects_is_finished_by_the_next_run(world: World) -> None:
     before = world.champion()
     version = world.states_of_versions()
-    challenger = world.register(next(m for m in trained() if m.digest != champion_digest(world)))
-    world.tools.mlflow.settle(world.model_name)
+    challenger = world.challenger()
     started(world)
     decided(world, "rolled back")
     effects = 1
@@ -160,15 +139,8 @@ def test_a_rollback_killed_after_each_of_its_effects_is_finished_by_the_next_run
     assert world.states_of_versions() == {**version, challenger.version: "rejected"}
 
 
-def champion_digest(world: World) -> str:
-    champion = world.tools.mlflow.champion(world.model_name)
-    assert champion is not None
-    return champion.digest
-
-
 def test_while_a_canary_runs_uc1_leaves_it_alone_and_no_other_version_is_tried(world: World) -> None:
-    challenger = world.register(next(m for m in trained() if m.digest != champion_digest(world)))
-    world.tools.mlflow.settle(world.model_name)
+    challenger = world.challenger()
     started(world)
     trained_models = TrainedModels(
         model_name=world.model_name, features_digest="f", versions=(), champion="", pipeline_uri="", pipeline_run=""
@@ -184,16 +156,10 @@ def test_while_a_canary_runs_uc1_leaves_it_alone_and_no_other_version_is_tried(w
     assert running.candidate == challenger.version
 
 
-def running(world: World) -> ExperimentRun:
-    """The experiment that the test before left, as the steps see it."""
-    tools = world.tools
-    return creation.run(tools, deployment.run(tools))  # type: ignore[return-value]
-
-
 def test_the_monitor_refuses_to_decide_beside_an_iter8_controller(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = running(world)
+    run = started(world)
     with monkeypatch.context() as patch:
         patch.setattr("common.k8s_client.MANAGER", "etc3")
         world.tools.iter8.report(run.name, world.namespace, {"stage": "Running"})
@@ -206,7 +172,7 @@ def test_the_monitor_refuses_to_decide_beside_an_iter8_controller(
 def test_where_iter8_decides_the_version_that_it_recommends_becomes_champion(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = running(world)
+    run = started(world)
     winner = run.canary.challenger
     recommended = {
         "stage": "Completed", "conditions": [{"type": "Completed", "status": "True", "message": "Completed"}],
@@ -227,19 +193,18 @@ def test_where_iter8_decides_the_version_that_it_recommends_becomes_champion(
 
 
 def test_a_deleted_experiment_is_said_and_the_canary_goes_on_in_a_new_one(world: World) -> None:
-    world.register(next(m for m in trained() if m.digest != champion_digest(world)))
-    world.tools.mlflow.settle(world.model_name)
-    run = running(world)
+    world.challenger()
+    run = started(world)
     world.tools.kubernetes.delete("Experiment", run.name, world.namespace)
     with pytest.raises(StepFailed, match="somebody deleted it"):
         monitoring.run(world.tools, run)
     assert world.percent() == 10
-    again = running(world)
+    again = started(world)
     assert (again.name, again.canary.challenger) == (run.name, run.canary.challenger)
 
 
 def test_a_deleted_service_is_said_at_once(world: World) -> None:
-    run = running(world)
+    run = started(world)
     world.tools.kubernetes.delete("InferenceService", world.service, world.namespace)
     with pytest.raises(StepFailed, match="was deleted"):
         monitoring.run(world.tools, run)

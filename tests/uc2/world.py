@@ -8,6 +8,7 @@ import io
 import json
 import subprocess
 import tempfile
+import uuid
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -76,6 +77,18 @@ def _train(algorithm: str) -> Model:
     return Model(algorithm, digest, files)
 
 
+def variant(model: Model) -> Model:
+    """The same model in other bytes, as another training would make it: whoever was judged once is no candidate."""
+    import onnx
+
+    proto = onnx.load_from_string(model.files["model.onnx"])
+    proto.doc_string = f"variant {uuid.uuid4()}"
+    content = proto.SerializeToString()
+    digest = hashlib.sha256(content).hexdigest()
+    schema = json.dumps({**json.loads(model.files["schema.json"]), "digest": digest}).encode()
+    return Model(model.algorithm, digest, {**model.files, "schema.json": schema, "model.onnx": content})
+
+
 class World(Universe):
     """Runs UC2's scripts as a user would. Version 1 is champion and served, version 2 is the candidate."""
 
@@ -131,15 +144,25 @@ class World(Universe):
             tools.minio.put_bytes(f"{folder}/{file}", content)
         said = {
             "state": "proposed", "algorithm": model.algorithm, "digest": model.digest, "uri": tools.minio.uri(folder),
-            "gate": "passed", "gate_digest": model.digest, "data_uri": self.data_uri, **tags,
+            "gate": "passed", "gate_digest": model.digest, "data_uri": self.data_uri, "metric.roc_auc": "0.85",
+            "metric.brier": "0.1", **tags,
         }  # fmt: skip
-        count = len(tools.mlflow.versions(self.model_name))
+        key = f"key-{uuid.uuid4()}"
         with tempfile.TemporaryDirectory() as nothing:
             run_id, source = tools.mlflow.record_run(
-                self.model_name, f"key-{count}", name=model.algorithm, parameters={}, metrics={}, tags={},
+                self.model_name, key, name=model.algorithm, parameters={}, metrics={}, tags={},
                 files=Path(nothing), log_model=_external_model,
             )  # fmt: skip
-        return tools.mlflow.register(self.model_name, f"key-{count}", run_id=run_id, source=source, tags=said)
+        return tools.mlflow.register(self.model_name, key, run_id=run_id, source=source, tags=said)
+
+    def challenger(self, **tags: str) -> Version:
+        """Another version that is waiting: of the kind that the champion is not, so that they decide differently."""
+        champion = self.tools.mlflow.champion(self.model_name)
+        assert champion is not None
+        model = next(each for each in trained() if each.algorithm != champion.algorithm)
+        made = self.register(variant(model), **tags)
+        self.tools.mlflow.settle(self.model_name)
+        return made
 
     def command(self, *args: str, script: str = "run_pipeline.py") -> list[str]:
         command = super().command(*args, script=script)
