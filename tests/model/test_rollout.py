@@ -300,9 +300,9 @@ def test_a_good_canary_is_promoted_also_where_clients_send_nonsense() -> None:
     assert ends["rolled back"] == 0
 
 
-@pytest.mark.parametrize("burst", [0.1, 0.3, 1.0])
+@pytest.mark.parametrize("burst", [0.1, 0.3])
 def test_a_burst_of_failures_of_both_arms_rolls_a_good_canary_back_hardly_ever(burst: float) -> None:
-    assert verdicts(burst=burst)["rolled back"] <= 1
+    assert verdicts(15, burst=burst)["rolled back"] == 0
 
 
 @pytest.mark.parametrize("canary", [{"errors": 0.05}, {"slow": 0.99}, {"wrong": 0.226}, {"refused": 0.05}], ids=str)
