@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from churn.objectives import Objective, Window
 from churn.rollout import Rollout
@@ -13,7 +13,6 @@ from common.iter8_manifests import (
     LATENCY_P95,
     REQUEST_COUNT,
     ExperimentPlan,
-    experiment,
 )
 from common.iter8_status import ExperimentSeen, status
 from uc2_ab_testing import progress
@@ -33,23 +32,13 @@ def plan_of(tools: "Tools", run: ExperimentRun) -> ExperimentPlan:
     canary, uc2 = run.canary, tools.settings.uc2
     return ExperimentPlan(
         run.name, canary.namespace, canary.service, canary.champion.arm, canary.challenger.arm, uc2.objectives,
-        canary.form, reward=bool(uc2.reward.query),
+        canary.form, reward=bool(uc2.reward.query), disagreement=uc2.shadow_share > 0,
         largest_step=max(after - before for before, after in itertools.pairwise((0, *uc2.ladder))),
         notes={
             DISAGREEMENT: f"{run.expected_disagreement:.6f}", ROWS: str(run.holdout_rows),
             TRIED: canary.model_dump_json(),
         },
     )  # fmt: skip
-
-
-def experiment_of(tools: "Tools", run: ExperimentRun) -> dict[str, Any]:
-    """The Experiment's manifest. Where nobody scores for the champion, the disagreement is nothing to be held to."""
-    made = experiment(plan_of(tools, run), tools.settings.iter8)
-    if not tools.settings.uc2.shadow_share:
-        criteria = made["spec"]["criteria"]
-        criteria["objectives"] = [each for each in criteria["objectives"] if each["metric"] != EXCESS_DISAGREEMENT]
-        criteria["indicators"] = [name for name in criteria.get("indicators", ()) if name != EXCESS_DISAGREEMENT]
-    return made
 
 
 def report(tools: "Tools", run: ExperimentRun, rollout: Rollout, *, is_finished: bool = False) -> None:

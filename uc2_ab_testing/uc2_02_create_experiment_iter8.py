@@ -87,10 +87,11 @@ def next_name(tools: Tools, canary: CanaryDeployment) -> str:
 
 def documents(tools: Tools, run: ExperimentRun) -> list[dict[str, Any]]:
     """The manifests: Metrics, then the Experiment."""
-    from common.iter8_manifests import metrics
-    from uc2_ab_testing.reporting import experiment_of, plan_of
+    from common.iter8_manifests import experiment, metrics
+    from uc2_ab_testing.reporting import plan_of
 
-    return [*metrics(plan_of(tools, run), tools.settings.prometheus.api_url), experiment_of(tools, run)]
+    plan = plan_of(tools, run)
+    return [*metrics(plan, tools.settings.prometheus.api_url), experiment(plan, tools.settings.iter8)]
 
 
 def observe(tools: Tools) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from churn.objectives import Rules, Window
 from churn.rollout import Rollout, advance
 from churn.windows import Arm, Reward, Shadow
 from common.errors import GateRefused, InvalidData, Unavailable
+from common.iter8_manifests import experiment
 from common.registry import Version
 from common.serving_manifests import is_undecided
 from common.settings_uc2 import Iter8, Uc2
@@ -22,7 +23,7 @@ from uc2_ab_testing.evidence import Evidence, reward_of
 from uc2_ab_testing.follow import follow
 from uc2_ab_testing.progress import Progress, keep
 from uc2_ab_testing.replay import as_rows
-from uc2_ab_testing.reporting import experiment_of, seen_of
+from uc2_ab_testing.reporting import plan_of, seen_of
 from uc2_ab_testing.results import CanaryDeployment, ExperimentRun, ServedVersion
 from uc2_ab_testing.trial import refuse_unfit
 
@@ -155,7 +156,8 @@ def test_our_experiment_is_over_when_its_verdict_is_carried_out_although_iter8_s
 
 def test_without_shadow_scores_the_experiment_and_its_status_say_nothing_of_disagreement() -> None:
     settings = SimpleNamespace(uc2=Uc2(shadow_share=0), iter8=Iter8())
-    criteria = experiment_of(SimpleNamespace(settings=settings), RUN_IN_FORM)["spec"]["criteria"]  # type: ignore[arg-type]
+    tools: Any = SimpleNamespace(settings=settings)
+    criteria = experiment(plan_of(tools, RUN_IN_FORM), settings.iter8)["spec"]["criteria"]
     assert [each["metric"] for each in criteria["objectives"]] == ["error-rate", "latency-p95"]
     rules = RULES.model_copy(update={"shadow": False})
     rollout = advance(Rollout(weight=30), window(), rules)
