@@ -15,7 +15,9 @@ class _Part(BaseModel):
 class Objectives(_Part):
     """What the canary must keep to: the limits of the user's service level."""
 
-    error_rate: float = Field(0.01, ge=0, lt=1, description="Share of requests answered with 5xx.")
+    error_rate: float = Field(
+        0.01, ge=0, lt=1, description="Share answered with 5xx, or refused (4xx) beyond the champion's share."
+    )
     latency_p95_ms: float = Field(100, gt=0, description="95 of 100 requests are answered within so many ms.")
     excess_disagreement: float = Field(
         0.05, ge=0, lt=1, description="Share of other decisions than the champion's, beyond that on the hold-out."

@@ -62,7 +62,8 @@ def timeline_row(window: "Window") -> tuple[str, ...]:
 
 
 def _arm(arm: "Arm") -> tuple[str, str, str]:
-    return (f"{arm.requests:,}", f"{arm.errors:,}", f"{_ms(arm.p50_ms)} / {_ms(arm.p95_ms)}")
+    failed = f"{arm.errors:,}" + (f", {arm.refused:,} refused" if arm.refused else "")
+    return (f"{arm.requests:,}", failed, f"{_ms(arm.p50_ms)} / {_ms(arm.p95_ms)}")
 
 
 def _ms(value: float | None) -> str:
