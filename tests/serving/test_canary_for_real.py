@@ -26,7 +26,7 @@ class World:
     """One service, with a champion that is served."""
 
     def __init__(self, settings: Settings, mode: str, stored: Stored, models: tuple[TrainedArtefact, TrainedArtefact]):
-        self.name = {"Standard": "churn-predictor", "Knative": "churn-knative"}[mode]
+        self.name = {"Standard": "churn-standard", "Knative": "churn-knative"}[mode]
         uc1 = settings.uc1.model_copy(update={"model_name": self.name})
         kserve = settings.kserve.model_copy(update={"ready_seconds": 30, "deployment_mode": mode})
         self.tools = Tools(settings.model_copy(update={"kserve": kserve, "uc1": uc1}), Context(key="key"))
