@@ -8,7 +8,7 @@ PATHS := common churn embedded serving uc1_churn_prediction uc2_ab_testing run_a
 
 help:
 	@echo "make run        set up, start the embedded platform, run every use case, show where to look"
-	@echo "make test       set up and run the tests (about 10 minutes on 2 cores)"
+	@echo "make test       set up and run the tests (about 12 minutes on 2 cores)"
 	@echo "make check      style, types, who imports whom"
 	@echo "make test-deep  the long sweeps: processes killed at many points"
 	@echo "make bench      measure ingest and serving beside their yardsticks"
@@ -21,7 +21,7 @@ test: .venv/.for-developing
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not deep"
 
 test-deep: .venv/.for-developing
-	@$(BIN)/python -m pytest -n 2 --dist load -m deep
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m deep
 
 check: .venv/.for-developing
 	@$(BIN)/ruff check $(PATHS)

@@ -174,6 +174,7 @@ def test_a_rollback_fails_no_request_and_ends_the_canary(service: Service) -> No
     with service.load() as load:
         waits_for(load, 100)
         service.split("1", "2", 0)
+        waits_for(load, 50)  # what was on its way when the share changed
         load.heard.clear()
         waits_for(load, 100)
         assert set(load.heard) == {"v1"}

@@ -17,6 +17,8 @@ from tests.serving.test_uc1_serving_step import OneChampion
 from uc1_churn_prediction import uc1_06_model_serving_kserve as serving
 from uc1_churn_prediction.results import TrainedModels
 
+pytestmark = pytest.mark.deep
+
 TRAINED = TrainedModels(
     model_name="m", features_digest="f", versions=(), champion="1", pipeline_uri="", pipeline_run=""
 )

@@ -17,6 +17,8 @@ from uc2_ab_testing import uc2_01_deploy_canary_kserve as deployment
 from uc2_ab_testing import uc2_03_monitor_experiment as monitoring
 from uc2_ab_testing.results import CanaryVerdict
 
+pytestmark = pytest.mark.deep
+
 
 @pytest.fixture(scope="module")
 def world(platform: EmbeddedPlatform, tmp_path_factory: pytest.TempPathFactory) -> World:
