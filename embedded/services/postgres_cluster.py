@@ -6,32 +6,36 @@ import os
 import pwd
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 from common.errors import ConfigError, Unavailable
 from embedded.layout import Layout
 from embedded.services.postgres_place import Place
 
+ASIDE = "postgres.new."
+
 
 def create_cluster(layout: Layout, place: Place, user: str, password: str) -> None:
-    """initdb into a directory beside the final one, which then takes its name.
+    """initdb into a new directory beside the final one, which then takes its name.
 
+    The directory has a name of its own each time: the initdb of a killed attempt may still write into its own.
     Raises ConfigError (exit 78) for a user without a name, Unavailable (exit 69) when initdb fails.
     """
     _refuse_nameless_user()
-    aside = place.data.with_name("postgres.new")
-    password_file = place.data.with_name("postgres.new.password")
-    shutil.rmtree(aside, ignore_errors=True)
-    password_file.unlink(missing_ok=True)
-    aside.mkdir(mode=0o700)
+    for left in place.data.parent.glob(f"{ASIDE}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    aside = Path(tempfile.mkdtemp(prefix=ASIDE, dir=place.data.parent))
+    data, password_file = aside / "data", aside / "password"
     try:
+        data.mkdir(mode=0o700)
         password_file.touch(0o600)
         password_file.write_text(password)
-        _give_to_account(place, aside, password_file)
-        _run_initdb(layout, place, user, aside, password_file)
+        _give_to_account(place, aside, data, password_file)
+        _run_initdb(layout, place, user, data, password_file)
+        data.rename(place.data)
     finally:
-        password_file.unlink(missing_ok=True)
-    aside.rename(place.data)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _run_initdb(layout: Layout, place: Place, user: str, directory: Path, password_file: Path) -> None:
