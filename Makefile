@@ -1,7 +1,8 @@
 # Two commands do everything: `make run` and `make test`. Both set up .venv first, once.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-PATHS := common churn embedded serving uc1_churn_prediction uc2_ab_testing run_all.py tests benchmarks
+PATHS := common churn embedded serving uc1_churn_prediction uc2_ab_testing uc3_drift_retraining uc4_data_lineage \
+         uc5_fairness_docs uc6_gitops_deployment run_all.py tests benchmarks
 
 .PHONY: run test check test-deep bench clean
 .DEFAULT_GOAL := help

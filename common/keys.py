@@ -9,7 +9,10 @@ from typing import Any
 
 from common.paths import ROOT
 
-PACKAGES = ("churn", "uc1_churn_prediction", "uc2_ab_testing")
+PACKAGES = (
+    "churn", "uc1_churn_prediction", "uc2_ab_testing", "uc3_drift_retraining", "uc4_data_lineage", "uc5_fairness_docs",
+    "uc6_gitops_deployment",
+)  # fmt: skip
 """First-party packages whose content joins a key. `common` is plumbing: a new log line there retrains nothing."""
 
 

@@ -76,6 +76,10 @@ def configure(verbosity: int = 0) -> None:
         "run_all",
         "uc1_churn_prediction",
         "uc2_ab_testing",
+        "uc3_drift_retraining",
+        "uc4_data_lineage",
+        "uc5_fairness_docs",
+        "uc6_gitops_deployment",
         "__main__",
     ):
         logging.getLogger(ours).setLevel(_level(verbosity))

@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from common.settings_schedules import Alerts, Schedules
 from common.settings_uc1 import Uc1
 from common.settings_uc2 import Iter8, Traffic, Uc2
+from common.settings_uc3 import Uc3
+from common.settings_uc4 import Uc4
+from common.settings_uc5 import Uc5
+from common.settings_uc6 import Uc6
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -190,6 +195,12 @@ class Settings(BaseSettings):
     traffic: Traffic = Traffic()
     uc1: Uc1 = Uc1()
     uc2: Uc2 = Uc2()
+    uc3: Uc3 = Uc3()
+    uc4: Uc4 = Uc4()
+    uc5: Uc5 = Uc5()
+    uc6: Uc6 = Uc6()
+    schedules: Schedules = Schedules()
+    alerts: Alerts = Alerts()
 
     @classmethod
     def settings_customise_sources(
