@@ -55,6 +55,11 @@ class Version:
         return self.tags.get("gate", "") if self.tags.get("gate_digest") == self.digest else ""
 
     @property
+    def fairness_gate(self) -> str:
+        """The word "passed", or why it was refused; empty where nobody judged this very file."""
+        return self.tags.get("fairness_gate", "") if self.tags.get("fairness_gate_digest") == self.digest else ""
+
+    @property
     def gate_champion(self) -> str:
         """Digest of the champion that its gate held it against; empty where that was none."""
         return self.tags.get("gate_champion", "")

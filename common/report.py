@@ -1,5 +1,6 @@
 """The report of a run: one self-contained HTML page, and the same as JSON, made of what the results say."""
 
+import hashlib
 import json
 import shlex
 import sys
@@ -43,19 +44,20 @@ class Run:
 
 
 def write_report(run: Run, directory: Path, fetch: Callable[[str], bytes]) -> None:
-    """Write report.html and summary.json into the run's directory. `fetch` reads a picture by its URI."""
+    """Write report.html, the pages it leads to and summary.json. `fetch` reads a picture or a page by its URI."""
     write_atomically(directory / "summary.json", json.dumps(run.as_data(), indent=2).encode())
-    write_atomically(directory / "report.html", as_html(run, fetch).encode())
+    write_atomically(directory / "report.html", as_html(run, fetch, directory).encode())
 
 
-def as_html(run: Run, fetch: Callable[[str], bytes]) -> str:
-    """The page: no script, no font, no picture from anywhere else."""
+def as_html(run: Run, fetch: Callable[[str], bytes], directory: Path) -> str:
+    """The page: no script, no font, no picture from anywhere else. Copies of other pages go into the directory."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
         loader=PackageLoader("common", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters["inlined"] = lambda uri: _inlined(uri, fetch)
+    environment.filters["beside"] = lambda uri: _beside(uri, fetch, directory)
     links = _links(run)
     command = without_secrets(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))
     page = environment.get_template("report.html.j2")
@@ -64,11 +66,27 @@ def as_html(run: Run, fetch: Callable[[str], bytes]) -> str:
 
 def _inlined(uri: str, fetch: Callable[[str], bytes]) -> str:
     """A data: URI of the picture; empty, and said, where it cannot be had: a report does not fail for a picture."""
+    kind = "svg+xml" if uri.endswith(".svg") else "png"
     try:
-        return f"data:image/png;base64,{b64encode(fetch(uri)).decode()}"
+        return f"data:image/{kind};base64,{b64encode(fetch(uri)).decode()}"
     except MlopsError as error:
         log.warning("a picture is missing from the report", uri=uri, cause=error.message)
         return ""
+
+
+def _beside(uri: str, fetch: Callable[[str], bytes], directory: Path) -> str:
+    """Copy a page of ours beside the report and return its relative address; empty, and said, where it is gone.
+
+    Copies are named by content: two steps may each have a page of the same name.
+    """
+    try:
+        content = fetch(uri)
+    except MlopsError as error:
+        log.warning("a page is missing beside the report", uri=uri, cause=error.message)
+        return ""
+    name = f"pages/{hashlib.sha256(content).hexdigest()[:12]}-{uri.rsplit('/', 1)[-1]}"
+    write_atomically(directory / name, content)
+    return name
 
 
 def closing_lines(run: Run, directory: Path) -> str:

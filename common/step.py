@@ -49,7 +49,11 @@ class Table(_Frozen):
 
 
 class Section(_Frozen):
-    """What the report shows of a result. Pictures are a caption and the s3:// URI of a PNG, which the page inlines."""
+    """What the report shows of a result.
+
+    Pictures are a caption and the s3:// URI of a PNG or SVG, which the page inlines. Pages are a label and the s3:// URI
+    of a self-contained HTML page, of which a copy is kept beside the report.
+    """
 
     title: str
     text: str = ""
@@ -57,6 +61,7 @@ class Section(_Frozen):
     table: Table | None = None
     links: tuple[tuple[str, str], ...] = ()
     pictures: tuple[tuple[str, str], ...] = ()
+    pages: tuple[tuple[str, str], ...] = ()
 
 
 class Result(_Frozen):
