@@ -51,8 +51,8 @@ class Table(_Frozen):
 class Section(_Frozen):
     """What the report shows of a result.
 
-    Pictures are a caption and the s3:// URI of a PNG or SVG, which the page inlines. Pages are a label and the s3:// URI
-    of a self-contained HTML page, of which a copy is kept beside the report.
+    Pictures are a caption and the s3:// URI of a PNG or SVG, which the page inlines. Pages are a label and the s3://
+    URI of a self-contained HTML page, of which a copy is kept beside the report.
     """
 
     title: str
