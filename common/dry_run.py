@@ -6,19 +6,19 @@ from pathlib import Path
 
 from common.config import load_settings
 from common.ledger import Ledger, ledger_to_read
-from common.pipeline import Pipeline
 from common.runner import result_of, static_key
 from common.settings import Settings
 from common.step import Result, Step
+from common.turns import Turn, chosen, steps_of
 
 
-def plan(pipelines: Sequence[Pipeline], options: argparse.Namespace) -> str:
+def plan(turns: Sequence[Turn], options: argparse.Namespace) -> str:
     """One paragraph a step: runs or unchanged, why, and what it writes."""
     settings = load_settings(options.env, options.config, tuple(options.set))
     ledger = ledger_to_read(settings)
     known: dict[type[Result], Result | None] = {}
     lines = []
-    for step in [s for pipeline in pipelines for s in pipeline.selected(options.from_step, options.until)]:
+    for step in steps_of(chosen(turns, options.from_step, options.until)):
         verdict = _verdict(step, settings, ledger, known, options.force)
         lines.append(f"{step.name}: {verdict}\n    writes: {writes_of(step)}")
     return "\n".join(lines)

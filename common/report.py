@@ -19,7 +19,7 @@ from common.runner import Outcome
 from common.settings import Settings, without_credentials
 
 log = get_logger(__name__)
-SYMBOLS = {"done": "✓", "unchanged": "=", "failed": "✗", "interrupted": "!"}
+SYMBOLS = {"done": "✓", "unchanged": "=", "failed": "✗", "interrupted": "!", "skipped": "-"}
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """Runs a pipeline's steps: finds their inputs, skips what is unchanged, notes everything in the ledger."""
 
+import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +14,6 @@ from common.failures import Failure, explain
 from common.keys import code_digest, digest_of, lock_digest
 from common.ledger import Event, Ledger
 from common.logger import bound, get_logger
-from common.pipeline import Pipeline
 from common.settings import Settings
 from common.step import Result, Step
 from common.tools import Context, Tools
@@ -23,7 +24,7 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a step of this run ended: done, unchanged, failed or interrupted.
+    """How a step of this run ended: done, unchanged, failed, interrupted - or skipped, and `why`.
 
     It has a result, a failure, or both: a gate that refuses may say what it found.
     """
@@ -33,25 +34,30 @@ class Outcome:
     seconds: float
     result: Result | None = None
     failure: Failure | None = None
+    why: str = ""
 
     @property
     def said(self) -> str:
-        """One line: why it failed, and what it made or found."""
-        cause = self.failure.cause if self.failure else ""
+        """One line: why it failed or was skipped, and what it made or found."""
+        cause = self.failure.cause if self.failure else self.why
         return " ".join(part for part in (cause, self.result.summary() if self.result else "") if part)
 
 
 class Runner:
     """One run. Results of this run come before those of the ledger."""
 
-    def __init__(self, tools: Tools, ledger: Ledger, watch: Watch, run_id: str, force: bool = False) -> None:
+    def __init__(
+        self, tools: Tools, ledger: Ledger, watch: Watch, run_id: str, force: bool = False, seconds: float = math.inf
+    ) -> None:
+        """`force` runs what is unchanged as well; `seconds` is what all steps together may take."""
         self._tools, self._ledger, self._watch, self._run, self._force = tools, ledger, watch, run_id, force
+        self._seconds, self._end = seconds, time.monotonic() + seconds
         self._results: dict[type[Result], Result] = {}
         self.outcomes: list[Outcome] = []
 
-    def run(self, pipeline: Pipeline, from_step: str | None = None, until: str | None = None) -> Failure | None:
-        """Run the selected steps until one fails; what failed is returned and noted, not raised."""
-        for step in pipeline.selected(from_step, until):
+    def run(self, steps: Sequence[Step]) -> Failure | None:
+        """Run the steps until one fails; what failed is returned and noted, not raised."""
+        for step in steps:
             with bound(step=step.name):
                 outcome = self._outcome(step)
             self.outcomes.append(outcome)
@@ -59,10 +65,20 @@ class Runner:
                 return outcome.failure
         return None
 
+    def skip(self, steps: Sequence[Step], why: str) -> None:
+        """Note that these steps have no turn in this run."""
+        for step in steps:
+            log.warning("skipped", of=step.name, why=why)
+            self.outcomes.append(Outcome(step, "skipped", 0.0, why=f"{why} in this run."))
+
     def _outcome(self, step: Step) -> Outcome:
         started = time.monotonic()
+        left = self._end - started
+        name, seconds = (step.name, step.deadline_seconds) if step.deadline_seconds < left else ("The run", left)
         try:
-            with self._watch.deadline(step.deadline_seconds, step.name):
+            if left <= 0:
+                raise Expired(f"The run did not end within {self._seconds:g} s.")
+            with self._watch.deadline(seconds, name):
                 state, result = self._resolved(step)
         except (Exception, Interrupted, Expired) as error:  # where a step ends: whatever it was is noted and explained
             return self._failed(step, error, time.monotonic() - started)

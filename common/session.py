@@ -18,39 +18,38 @@ from common.errors import ExitCode, Expired
 from common.failures import Failure, explain
 from common.ledger import Ledger, ledger_file
 from common.lock import mark_children, run_lock, shared_lock
-from common.pipeline import Pipeline
 from common.publish import write_atomically
 from common.report import Run, closing_lines, write_report
 from common.runner import Runner
 from common.settings import Settings
 from common.tools import Tools
+from common.turns import Course, Part, Turn, chosen, steps_of
 from common.watch import Watch
 
 log = logger.get_logger(__name__)
 REPORT_SECONDS = 60
 
 
-def run_session(pipelines: Sequence[Pipeline], options: argparse.Namespace) -> int:
-    """Run the pipelines under the lock and return the exit code."""
-    run_id = new_run_id()
+def run_session(turns: Sequence[Turn], options: argparse.Namespace) -> int:
+    """Run the pipelines, each in its turn, under the lock and return the exit code."""
+    run_id, parts = new_run_id(), chosen(turns, options.from_step, options.until)
     export(options)
     with logger.bound(run=run_id), run_lock(run_id, Path(sys.argv[0]).name, options.wait_lock):
-        settings = ready_settings(pipelines, options)
+        settings = ready_settings(parts, options)
         mark_children(run_id)
         with opened_ledger(settings, options.wait_lock) as ledger:
             close_unfinished(ledger)
-            return _run(pipelines, options, settings, ledger, run_id)
+            return _run(parts, options, settings, ledger, run_id)
 
 
-def ready_settings(pipelines: Sequence[Pipeline], options: argparse.Namespace) -> Settings:
+def ready_settings(parts: Sequence[Part], options: argparse.Namespace) -> Settings:
     """The settings, after the embedded services that these steps use have been started where they were down."""
 
     def load() -> Settings:
         return load_settings(options.env, options.config, tuple(options.set))
 
     settings = load()
-    chosen = [s for pipeline in pipelines for s in pipeline.selected(options.from_step, options.until)]
-    if platform.ensure_up(settings, {need for step in chosen for need in step.needs}, options.no_start):
+    if platform.ensure_up(settings, {need for step in steps_of(parts) for need in step.needs}, options.no_start):
         settings = load()
     for section in (*settings.services().values(), settings.ledger):
         logger.hide(*secrets_of(section).values())
@@ -95,19 +94,17 @@ def new_run_id() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
 
 
-def _run(
-    pipelines: Sequence[Pipeline], options: argparse.Namespace, settings: Settings, ledger: Ledger, run_id: str
-) -> int:
+def _run(parts: Sequence[Part], options: argparse.Namespace, settings: Settings, ledger: Ledger, run_id: str) -> int:
     def last_words(code: int) -> None:
         ledger.append(run_id, "run_ended", state="interrupted", body={"code": code})
 
     started_utc, started = datetime.now(UTC), time.monotonic()
-    names = [pipeline.name for pipeline in pipelines]
+    names = list(dict.fromkeys(turn.name for turn, _ in parts))
     tools = Tools(settings)
     with Watch(last_words).running() as watch:
         ledger.append(run_id, "run_started", state=",".join(names), body={"environment": settings.environment})
-        runner = Runner(tools, ledger, watch, run_id, options.force)
-        failures = _run_each(runner, pipelines, options)
+        runner = Runner(tools, ledger, watch, run_id, options.force, options.deadline)
+        failures = _run_each(runner, parts, options.keep_going)
         code = failures[0].code if failures else ExitCode.OK
         ledger.append(run_id, "run_ended", state="failed" if failures else "done", body={"code": int(code)})
         run = Run(run_id, names, started_utc, time.monotonic() - started, tuple(runner.outcomes), int(code), settings)
@@ -128,17 +125,17 @@ def _end(run: Run, tools: Tools, watch: Watch, options: argparse.Namespace) -> N
     _say(run, directory, options)
 
 
-def _run_each(runner: Runner, pipelines: Sequence[Pipeline], options: argparse.Namespace) -> list[Failure]:
-    """Run the pipelines until one fails; where a gate of its own refused, it may let the others go on."""
-    failures: list[Failure] = []
-    for pipeline in pipelines:
-        failure = runner.run(pipeline, options.from_step, options.until)
-        if failure is None:
+def _run_each(runner: Runner, parts: Sequence[Part], keep_going: bool) -> list[Failure]:
+    """Give each pipeline its turn; what failed on the way is returned, the first first."""
+    course = Course(keep_going)
+    for (turn, steps), why in course.coming(parts):
+        if why:
+            runner.skip(steps, why)
             continue
-        failures.append(failure)
-        if pipeline.gate_stops or failure.code != ExitCode.GATE_REFUSED:
-            break
-    return failures
+        before = len(runner.outcomes)
+        failure = runner.run(steps)
+        course.note(turn, failure, runner.outcomes[before:])
+    return course.failures
 
 
 def _say(run: Run, directory: Path, options: argparse.Namespace) -> None:

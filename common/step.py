@@ -89,6 +89,11 @@ class Result(_Frozen):
         """True where the step had to leave its work to a later run: the next one runs it again, whatever it sees."""
         return False
 
+    @property
+    def proposes(self) -> bool:
+        """True where it made something that waits to be tried, such as a model version for a canary."""
+        return False
+
     def reads(self) -> tuple[Dataset, ...]:
         """The datasets that were read to make it."""
         return ()

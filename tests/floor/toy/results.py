@@ -17,9 +17,13 @@ class Numbers(Result):
 
 
 class Total(Result):
-    """Their sum, in total.txt."""
+    """Their sum, in total.txt. An odd one wants to be tried."""
 
     total: int
+
+    @property
+    def proposes(self) -> bool:
+        return self.total % 2 == 1
 
     def summary(self) -> str:
         return f"total {self.total}"
