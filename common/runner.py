@@ -73,12 +73,10 @@ class Runner:
 
     def _outcome(self, step: Step) -> Outcome:
         started = time.monotonic()
-        left = self._end - started
-        name, seconds = (step.name, step.deadline_seconds) if step.deadline_seconds < left else ("The run", left)
+        left = max(self._end - started, 0)
+        whose = (step.name, step.deadline_seconds) if step.deadline_seconds < left else ("The run", self._seconds)
         try:
-            if left <= 0:
-                raise Expired(f"The run did not end within {self._seconds:g} s.")
-            with self._watch.deadline(seconds, name):
+            with self._watch.deadline(min(step.deadline_seconds, left), *whose):
                 state, result = self._resolved(step)
         except (Exception, Interrupted, Expired) as error:  # where a step ends: whatever it was is noted and explained
             return self._failed(step, error, time.monotonic() - started)

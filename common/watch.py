@@ -48,10 +48,11 @@ class Watch:
             self._kernels.close()  # the thread reads the end of the stream and leaves
 
     @contextlib.contextmanager
-    def deadline(self, seconds: float, name: str) -> Iterator[None]:
-        """Raise Expired in the main thread when the block takes longer than `seconds`."""
+    def deadline(self, seconds: float, name: str, of: float | None = None) -> Iterator[None]:
+        """Raise Expired in the main thread when the block takes longer than `seconds`, what is left `of` a whole."""
         self._settled.clear()
-        self._name, self._deadline = f"{name} did not end within {seconds:g} s.", time.monotonic() + seconds
+        self._name = f"{name} did not end within {of or seconds:g} s."
+        self._deadline = time.monotonic() + seconds
         try:
             yield
         finally:
