@@ -1,25 +1,17 @@
-"""The report of a run: one self-contained HTML page, and the same as JSON, made of what the results say."""
+"""What a run leaves: its outcome as data, its report as a page, and the lines that the terminal shows last."""
 
-import hashlib
 import json
-import shlex
 import sys
-from base64 import b64encode
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from common.errors import MlopsError
-from common.logger import get_logger, without_secrets
 from common.paths import ROOT
 from common.publish import write_atomically
+from common.report_page import SYMBOLS, Fetch, as_html, index_html
 from common.runner import Outcome
 from common.settings import Settings, without_credentials
-
-log = get_logger(__name__)
-SYMBOLS = {"done": "✓", "unchanged": "=", "failed": "✗", "interrupted": "!", "skipped": "-"}
 
 
 @dataclass(frozen=True)
@@ -42,51 +34,21 @@ class Run:
             "steps": [_outcome_as_data(outcome) for outcome in self.outcomes],
         }  # fmt: skip
 
+    def links(self) -> list[tuple[str, str]]:
+        """Where to look: MLflow, and what the results say; of a step that ran twice what it said last."""
+        mlflow = ("MLflow", without_credentials(self.settings.mlflow.tracking_uri))
+        last = {outcome.step.name: outcome.result for outcome in self.outcomes if outcome.result}
+        return [mlflow, *(link for result in last.values() for link in result.links())]
 
-def write_report(run: Run, directory: Path, fetch: Callable[[str], bytes]) -> None:
-    """Write report.html, the pages it leads to and summary.json. `fetch` reads a picture or a page by its URI."""
+
+def write_report(run: Run, directory: Path, fetch: Fetch) -> None:
+    """Write report.html, the pages it leads to and summary.json, and the index of all runs beside the directory.
+
+    `fetch` reads a picture or a page by its URI.
+    """
     write_atomically(directory / "summary.json", json.dumps(run.as_data(), indent=2).encode())
     write_atomically(directory / "report.html", as_html(run, fetch, directory).encode())
-
-
-def as_html(run: Run, fetch: Callable[[str], bytes], directory: Path) -> str:
-    """The page: no script, no font, no picture from anywhere else. Copies of other pages go into the directory."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("common", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    environment.filters["inlined"] = lambda uri: _inlined(uri, fetch)
-    environment.filters["beside"] = lambda uri: _beside(uri, fetch, directory)
-    links = _links(run)
-    command = without_secrets(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))
-    page = environment.get_template("report.html.j2")
-    return page.render(run=run, links=links, symbols=SYMBOLS, command=command)
-
-
-def _inlined(uri: str, fetch: Callable[[str], bytes]) -> str:
-    """A data: URI of the picture; empty, and said, where it cannot be had: a report does not fail for a picture."""
-    kind = "svg+xml" if uri.endswith(".svg") else "png"
-    try:
-        return f"data:image/{kind};base64,{b64encode(fetch(uri)).decode()}"
-    except MlopsError as error:
-        log.warning("a picture is missing from the report", uri=uri, cause=error.message)
-        return ""
-
-
-def _beside(uri: str, fetch: Callable[[str], bytes], directory: Path) -> str:
-    """Copy a page of ours beside the report and return its relative address; empty, and said, where it is gone.
-
-    Copies are named by content: two steps may each have a page of the same name.
-    """
-    try:
-        content = fetch(uri)
-    except MlopsError as error:
-        log.warning("a page is missing beside the report", uri=uri, cause=error.message)
-        return ""
-    name = f"pages/{hashlib.sha256(content).hexdigest()[:12]}-{uri.rsplit('/', 1)[-1]}"
-    write_atomically(directory / name, content)
-    return name
+    write_atomically(directory.parent / "index.html", index_html(directory.parent).encode())
 
 
 def closing_lines(run: Run, directory: Path) -> str:
@@ -94,7 +56,7 @@ def closing_lines(run: Run, directory: Path) -> str:
     width = max((len(outcome.step.name) for outcome in run.outcomes), default=0)
     lines = ["", *(_line(outcome, width) for outcome in run.outcomes), ""]
     lines += [f"{'Run':12} {run.run_id}, {run.seconds:.1f} s", f"{'Report':12} {directory / 'report.html'}"]
-    lines += [f"{label:12} {target}" for label, target in _links(run)]
+    lines += [f"{label:12} {target}" for label, target in run.links()]
     if any(section.embedded for section in run.settings.services().values()):
         lines.append(f"{'Platform':12} stays up; stop it with `{_python()} -m embedded down`")
     return "\n".join(lines)
@@ -103,11 +65,6 @@ def closing_lines(run: Run, directory: Path) -> str:
 def _line(outcome: Outcome, width: int) -> str:
     state = f"{SYMBOLS[outcome.state]} {outcome.step.name:{width}}  {outcome.state:9}"
     return f"{state}  {outcome.seconds:6.1f} s  {outcome.said}"
-
-
-def _links(run: Run) -> list[tuple[str, str]]:
-    mlflow = ("MLflow", without_credentials(run.settings.mlflow.tracking_uri))
-    return [mlflow, *(link for outcome in run.outcomes if outcome.result for link in outcome.result.links())]
 
 
 def _outcome_as_data(outcome: Outcome) -> dict[str, Any]:
