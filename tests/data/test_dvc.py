@@ -138,6 +138,7 @@ def test_an_object_lost_from_the_store_is_noticed_and_pushed_again(
     assert history(origin) == [made.commit]
 
 
+@pytest.mark.deep
 def test_two_who_commit_at_once_both_get_in(repository: DataRepository, origin: Path, file: Path) -> None:
     def commit_one(place: int) -> None:
         own = DataRepository(repository.settings, repository.path / str(place))

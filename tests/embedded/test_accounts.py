@@ -89,6 +89,7 @@ def test_root_with_closed_programs_runs_a_copy_that_the_account_can_reach(
         shutil.rmtree(layout.outside)
 
 
+@pytest.mark.deep
 @as_root
 def test_state_directory_that_becomes_closed_takes_its_data_along(clone: Clone) -> None:
     clone.up("--only", "postgres")

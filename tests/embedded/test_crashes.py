@@ -87,6 +87,7 @@ def _listens_on(port: int) -> bool:
         return caller.connect_ex(("127.0.0.1", port)) == 0
 
 
+@pytest.mark.deep
 def test_stranger_with_the_pid_in_postmaster_pid_does_not_keep_postgres_down(pair: Clone) -> None:
     pair.embedded("down")
     account = data_directory(pair).stat().st_uid

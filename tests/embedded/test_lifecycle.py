@@ -146,6 +146,7 @@ def test_two_clones_side_by_side_do_not_meet(pair: Clone) -> None:
         other.stop_and_delete()
 
 
+@pytest.mark.deep
 def test_twenty_callers_at_once_start_each_service_once(clone: Clone) -> None:
     with ThreadPoolExecutor(20) as pool:
         done = list(pool.map(lambda _: clone.embedded("up", *PAIR), range(20)))
@@ -156,7 +157,7 @@ def test_twenty_callers_at_once_start_each_service_once(clone: Clone) -> None:
     assert clone.query("SELECT count(*) FROM customers") == [(50_000,)]
 
 
-@pytest.mark.parametrize("after_seconds", [0.7, 1.5])
+@pytest.mark.parametrize("after_seconds", [pytest.param(0.7, marks=pytest.mark.deep), 1.5])
 def test_up_killed_anywhere_leaves_nothing_that_the_next_cannot_take_over(clone: Clone, after_seconds: float) -> None:
     environment = clean_environment(MLOPS_STATE_DIR=str(clone.state))
     first = subprocess.Popen(

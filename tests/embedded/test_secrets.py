@@ -97,6 +97,7 @@ def test_secrets_are_in_no_command_line_and_no_log(whole: Clone) -> None:
     assert [secret for secret in secrets if secret in command_lines or secret in logs] == []
 
 
+@pytest.mark.deep
 def test_artifacts_go_through_mlflow_without_keys_of_the_store(whole: Clone) -> None:
     code = (
         "import mlflow, sys; mlflow.set_tracking_uri(sys.argv[1])\n"

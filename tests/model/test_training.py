@@ -245,6 +245,7 @@ step5.run(World(load_settings(), None).tools("killed"), features)
 """
 
 
+@pytest.mark.deep
 def test_when_the_step_is_killed_its_components_end_and_a_second_run_gives_the_same_models(
     world: World, features: CustomerFeatures, trained: TrainedModels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -263,7 +264,7 @@ def test_when_the_step_is_killed_its_components_end_and_a_second_run_gives_the_s
     assert [each.version for each in again.versions] == ["1", "2"]
 
 
-@pytest.mark.parametrize("killed_in", ["record_run", "register"])
+@pytest.mark.parametrize("killed_in", [pytest.param("record_run", marks=pytest.mark.deep), "register"])
 def test_a_register_component_that_dies_between_its_effects_is_finished_by_the_next(
     world: World, features: CustomerFeatures, trained: TrainedModels, killed_in: str, monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,

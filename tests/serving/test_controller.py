@@ -127,7 +127,7 @@ def test_a_killed_model_server_comes_back_and_waiting_clients_are_answered(
     assert [each.pid for each in kube_api.model_servers("churn")] != [server.pid]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.deep), signal.SIGKILL])
 def test_after_a_restart_of_the_api_the_model_is_served_again_at_the_same_url(
     kube_api: KubeApi, champion: str, trees: TrainedArtefact, number: int
 ) -> None:
@@ -159,6 +159,7 @@ def test_when_the_platform_stops_the_last_predictions_are_in_the_log_before_it_h
     assert "last" in set(pq.read_table(io.BytesIO(newest))["request_id"].to_pylist())
 
 
+@pytest.mark.deep
 def test_after_a_restart_with_a_bad_spec_the_last_good_revision_is_served(
     kube: Kubernetes, kube_api: KubeApi, stored: Stored, champion: str, trees: TrainedArtefact
 ) -> None:
@@ -181,6 +182,7 @@ def test_a_deleted_service_stops_its_server_and_keeps_the_downloaded_model(
     assert (kube_api.state / "embedded" / "kserve" / "models" / trees.digest / "model.onnx").exists()
 
 
+@pytest.mark.deep
 def test_a_service_that_is_made_anew_has_its_old_url_and_nothing_else_of_it(
     kube: Kubernetes, stored: Stored, champion: str, trees: TrainedArtefact
 ) -> None:
@@ -191,6 +193,7 @@ def test_a_service_that_is_made_anew_has_its_old_url_and_nothing_else_of_it(
     assert settle(kube, "churn")["url"] == champion
 
 
+@pytest.mark.deep
 def test_a_service_waits_for_its_runtime_and_says_so(kube: Kubernetes, stored: Stored, trees: TrainedArtefact) -> None:
     uri = stored.publish(trees)
     declare(kube, stored.minio, "churn", uri)
@@ -206,6 +209,7 @@ def test_a_service_waits_for_its_runtime_and_says_so(kube: Kubernetes, stored: S
     assert settle(kube, "churn")["servingRuntimeName"] == "churn-onnx"
 
 
+@pytest.mark.deep
 def test_two_services_are_served_side_by_side(
     kube: Kubernetes, stored: Stored, champion: str, trees: TrainedArtefact, baseline: TrainedArtefact
 ) -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from importlib import metadata
 
+import pytest
 import yaml
 from packaging.requirements import Requirement
 
@@ -52,6 +53,7 @@ import serving.server, serving.metrics, serving.artefact, serving.prediction_log
 """
 
 
+@pytest.mark.deep
 def test_the_server_runs_with_the_packages_of_the_serving_image_alone() -> None:
     lines = (ROOT / "deploy" / "requirements-serving.txt").read_text().splitlines()
     installed = _closure({line for line in lines if line and not line.startswith("#")})

@@ -135,7 +135,8 @@ def test_arms_that_die_or_move_cost_no_request(tmp_path: Path) -> None:
 
             async def phases() -> None:
                 it.route(50)
-                await asyncio.sleep(0.5)
+                while len(it.heard) < 2:
+                    await asyncio.sleep(0.1)
                 await it.canary.end()
                 await asyncio.sleep(0.3)
                 await it.canary.start()

@@ -154,6 +154,7 @@ def test_a_served_prediction_is_in_the_store_after_sigterm_at_once(stored: Store
     assert rows[0]["digest"] == trees.digest
 
 
+@pytest.mark.deep
 def test_predictions_go_on_while_the_store_is_away(stored: Stored, trees: TrainedArtefact) -> None:
     nowhere = stored.minio.model_copy(update={"endpoint": f"http://127.0.0.1:{free_port()}"})
     process, url = served(trees, Stored(nowhere, stored.store, ""), "serving-tests/nowhere")

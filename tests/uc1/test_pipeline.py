@@ -87,6 +87,7 @@ def test_a_lost_ledger_runs_every_step_and_makes_nothing_twice(uc1: Universe) ->
     assert uc1.world() == before
 
 
+@pytest.mark.deep
 def test_a_lost_state_directory_makes_nothing_twice(uc1: Universe) -> None:
     import shutil
 
@@ -117,6 +118,7 @@ def test_any_step_runs_alone_from_any_directory(uc1: Universe) -> None:
     assert "taking an earlier result" in alone.stderr
 
 
+@pytest.mark.deep
 def test_one_new_row_is_noticed_and_runs_what_depends_on_it(uc1: Universe) -> None:
     before = uc1.world()
     table = f"customers_{uc1.name}"
