@@ -1,0 +1,50 @@
+"""The interactive page and the card as one self-contained file each: templates, script and style beside this module."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def fairness_page(analysis: dict[str, Any]) -> str:
+    """The page: data, script and style inside; it asks nobody for anything."""
+    template = environment().get_template("fairness.html.j2")
+    return template.render(analysis=analysis, data=for_script(analysis), style=read("page.css"), script=scripts())
+
+
+def for_script(value: Any) -> str:
+    """JSON that may stand inside a script element: no "</script>" of a customer's region ends it."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def scripts() -> str:
+    """The page's script: parts in order, in one scope."""
+    return "\n".join(read(name) for name in ("model.js", "numbers.js", "draw.js", "fairness.js"))
+
+
+def read(name: str) -> str:
+    """A file of ours that is put into a page as it is."""
+    return (TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def environment() -> "Environment":
+    """Templates that escape what is put into them."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        autoescape=select_autoescape(enabled_extensions=("html.j2",), default=False),
+    )  # fmt: skip
+
+
+def templates_digest() -> str:
+    """Changes with every file that makes a page look or act otherwise."""
+    files = sorted(path for path in TEMPLATES.iterdir() if path.is_file())
+    content = b"".join(path.name.encode() + b"\n" + path.read_bytes() for path in files)
+    return hashlib.sha256(content).hexdigest()

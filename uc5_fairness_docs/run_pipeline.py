@@ -1,0 +1,13 @@
+"""UC5, fairness and documents: is the champion fair, and what is there to know of it.
+
+Run it:  python uc5_fairness_docs/run_pipeline.py
+"""
+
+from common.cli import main
+from common.pipeline import Pipeline
+from uc5_fairness_docs import uc5_01_fairness_analysis_wit as fairness
+
+PIPELINE = Pipeline("uc5", [fairness])
+
+if __name__ == "__main__":
+    main(PIPELINE)
