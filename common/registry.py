@@ -8,7 +8,8 @@ MLflow's own retries, which send a POST again without looking, are off: common.r
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -148,6 +149,18 @@ class Registry:
     def attach(self, run_id: str, files: Path, folder: str) -> None:
         """Put everything in `files` among the artifacts of a run, under `folder`; what is there is replaced."""
         self._repeat(lambda: self.client.log_artifacts(run_id, str(files), folder))
+
+    def artifacts(self, run_id: str, names: Collection[str]) -> dict[str, bytes]:
+        """Those of the named files that are at the root of a run's artifacts."""
+
+        def fetch() -> dict[str, bytes]:
+            there = [each.path for each in self.client.list_artifacts(run_id) if each.path in names]
+            with tempfile.TemporaryDirectory() as directory:
+                return {
+                    name: Path(self.client.download_artifacts(run_id, name, directory)).read_bytes() for name in there
+                }
+
+        return self._repeat(fetch)
 
     def run_page(self, run_id: str) -> str:
         """Where a person looks at a run."""

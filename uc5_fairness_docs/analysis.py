@@ -59,7 +59,8 @@ def analysed(
         "model": uc1.model_name, "label": uc1.label, "threshold": champion.threshold,
         "rows": len(holdout.labels), "trained_rows": holdout.trained_rows,
         "positives": int(holdout.labels.sum()), "data_uri": champion.version.tags.get("data_uri", ""),
-        "confidence": uc5.confidence, "z": NormalDist().inv_cdf((1 + uc5.confidence) / 2), "refuse_by": uc5.refuse_by, "small": uc5.min_group_rows,
+        "confidence": uc5.confidence, "z": NormalDist().inv_cdf((1 + uc5.confidence) / 2),
+        "refuse_by": uc5.refuse_by, "small": uc5.min_group_rows,
         "cost_ratio": uc5.cost_ratio, "limits": {column: uc5.limits_of(column) for column in holdout.groups},
         "slices": sliced_by(holdout),
         "features": [described(columns, name, grids[name], features) for name in columns.names],
@@ -105,8 +106,8 @@ def slices(settings: "Settings", holdout: Holdout, scores: Any, columns: list[st
     """The groups of no, one or two columns, each with its histograms and metrics."""
     import numpy as np
 
-    from churn.slices import crossed, order
     from churn.sliced import described as groups_described
+    from churn.slices import crossed, order
 
     if not columns:
         groups, names = np.full(len(scores), EVERYBODY, dtype=object), (EVERYBODY,)

@@ -37,10 +37,13 @@ def environment() -> "Environment":
     """Templates that escape what is put into them."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-    return Environment(
+    made = Environment(
         loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         autoescape=select_autoescape(enabled_extensions=("html.j2",), default=False),
     )  # fmt: skip
+    made.filters["cell"] = lambda value: " ".join(str(value).split()).replace("|", "\\|").replace("<", "&lt;")
+    made.filters["words"] = lambda value: str(value).replace("_", " ")
+    return made
 
 
 def templates_digest() -> str:
@@ -48,3 +51,29 @@ def templates_digest() -> str:
     files = sorted(path for path in TEMPLATES.iterdir() if path.is_file())
     content = b"".join(path.name.encode() + b"\n" + path.read_bytes() for path in files)
     return hashlib.sha256(content).hexdigest()
+
+
+def card_page(card: dict[str, Any], missing: tuple[str, ...]) -> str:
+    """The card for people, its plots inside."""
+    template = environment().get_template("model_card.html.j2")
+    return template.render(card=card, missing=missing, style=read("card.css"), **arranged(card))
+
+
+def card_text(card: dict[str, Any], missing: tuple[str, ...]) -> str:
+    """The card as Markdown, without its plots."""
+    template = environment().get_template("model_card.md.j2")
+    return template.render(card=card, missing=missing, **arranged(card))
+
+
+def arranged(card: dict[str, Any]) -> dict[str, Any]:
+    """The card's metrics as a reader wants them: of the whole, the differences, a table of groups."""
+    metrics = card["quantitative_analysis"].get("performance_metrics", [])
+    groups: dict[str, dict[str, Any]] = {}
+    for each in metrics:
+        if ": " in each.get("slice", ""):
+            groups.setdefault(each["slice"], {})[each["type"]] = each
+    return {
+        "overall": [each for each in metrics if "slice" not in each],
+        "differences": [each for each in metrics if each.get("slice", "").startswith("by ")],
+        "groups": groups,
+    }

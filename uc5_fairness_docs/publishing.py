@@ -20,9 +20,8 @@ def published(tools: "Tools", analysis: dict[str, Any]) -> dict[str, str]:
     """Publish the analysis as page, JSON and picture; returns their URIs by file name."""
     data = json.dumps(analysis, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     folder = f"fairness/{analysis['model']}/{analysis['models'][0]['digest']}/{digest_of_page(data)}"
-    contents = {
-        "fairness.json": data.encode(), "fairness.png": draw(analysis), "fairness.html": fairness_page(analysis).encode()
-    }  # fmt: skip
+    page = fairness_page(analysis).encode()
+    contents = {"fairness.json": data.encode(), "fairness.png": draw(analysis), "fairness.html": page}
     return {name: place(tools, f"{folder}/{name}", contents[name]) for name in FILES}
 
 
