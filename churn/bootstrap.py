@@ -1,7 +1,7 @@
 """Bootstrap intervals of ROC AUC and Brier score that take as long for a million rows as for a thousand.
 
 A bootstrap sample of rows (Efron, 1979) is, for what depends on score and label only, a multinomial draw of how many
-fall into each cell of score and label. So cells are drawn, not rows: 1,000 draws of 512 cells in tens of ms.
+fall into each cell of score and label. So cells are drawn, not rows: 500 draws of 256 cells in about 20 ms.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from churn.customers import IntArray
 from churn.model import Probabilities
 
-CELLS, DRAWS = 256, 1000
+CELLS, DRAWS = 128, 500
 Floats = npt.NDArray[np.float64]
 
 

@@ -67,7 +67,7 @@ def card_text(card: dict[str, Any], missing: tuple[str, ...]) -> str:
 
 def arranged(card: dict[str, Any]) -> dict[str, Any]:
     """The card's metrics as a reader wants them: of the whole, the differences, a table of groups."""
-    metrics = card["quantitative_analysis"].get("performance_metrics", [])
+    metrics = card.get("quantitative_analysis", {}).get("performance_metrics", [])
     groups: dict[str, dict[str, Any]] = {}
     for each in metrics:
         if ": " in each.get("slice", ""):

@@ -16,7 +16,7 @@ def draw(analysis: dict[str, Any]) -> bytes:
 
     columns = [name for name, crossed in analysis["slices"].items() if len(crossed) == 1]
     groups = [(column, place) for column in columns for place in range(len(analysis["models"][0]["slices"][column]))]
-    figure = Figure(figsize=(9, 1.6 + 0.34 * max(len(groups), 1)), dpi=100, layout="tight")
+    figure = Figure(figsize=(9, 1.6 + 0.34 * max(len(groups), 1)), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, len(SHOWN), sharey=True)
     for axis, rate in zip(axes, SHOWN, strict=True):

@@ -18,7 +18,7 @@ FILES = ("fairness.json", "fairness.png", "fairness.html")  # the page last: whe
 
 def published(tools: "Tools", analysis: dict[str, Any]) -> dict[str, str]:
     """Publish the analysis as page, JSON and picture; returns their URIs by file name."""
-    data = json.dumps(analysis, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    data = json.dumps(analysis, ensure_ascii=False, separators=(",", ":"))
     folder = f"fairness/{analysis['model']}/{analysis['models'][0]['digest']}/{digest_of_page(data)}"
     page = fairness_page(analysis).encode()
     contents = {"fairness.json": data.encode(), "fairness.png": draw(analysis), "fairness.html": page}
