@@ -28,6 +28,9 @@ const OPERATORS = {
 // A function from a customer's values to the probability of yes; null where the model could not be exported.
 function modelOf(graph) {
   if (graph.why_not) return null;
+  // Nine digits name a float32, but are not it: a value at a split must equal the split.
+  for (const step of graph.steps)
+    for (const name of ["value", "values", "offset", "scale", "coefficients"]) if (step[name]) step[name] = step[name].map(Math.fround);
   return values => {
     const known = new Map();
     for (const [name, value] of Object.entries(values))
