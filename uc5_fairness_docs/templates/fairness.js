@@ -63,8 +63,8 @@ function verdicts() {
   const cards = DATA.models[0].gaps.map((gap, i) => {
     const rival = DATA.models[1] && DATA.models[1].gaps.find(each => each.criterion === gap.criterion && each.column === gap.column);
     return element("div", { class: "verdict" },
-      element("div", { class: "top" }, element("h3", {}, `${gap.criterion.replace("_", " ")} by ${gap.column}`), stateBadge(gap)),
-      element("span", { class: "value" }, gap.value.toFixed(3)), element("span", { class: "soft" }, `  of ${gap.limit} allowed`),
+      element("h3", {}, `${gap.criterion.replace("_", " ")} by ${gap.column}`),
+      element("div", { class: "top" }, element("span", {}, element("span", { class: "value" }, gap.value.toFixed(3)), element("span", { class: "soft" }, `  of ${gap.limit} allowed`)), stateBadge(gap)),
       gauge([gap, rival].filter(Boolean)),
       element("p", { class: "who" }, `${RATES[gap.rate].name.toLowerCase()}: “${gap.higher}” above “${gap.lower}”`,
         rival ? element("br") : null, rival ? `challenger v${DATA.models[1].version}: ${rival.value.toFixed(3)}, ${rival.state}` : null));
@@ -102,6 +102,7 @@ function thresholds() {
   $("strategies").replaceChildren(...Object.entries(STRATEGIES).map(([key, [name]]) =>
     element("button", { class: key === state.strategy ? "on" : "", "data-strategy": key, onclick: () => follow(key) }, name)));
   $("strategy-said").textContent = state.strategy in STRATEGIES ? STRATEGIES[state.strategy][2] : "Thresholds set by hand.";
+  $("groups").className = groups.length < 6 ? "roomy" : "";
   $("groups").replaceChildren(...groups.map(groupRow));
   tiles();
 }
@@ -113,7 +114,7 @@ function groupRow(group, i) {
   });
   const row = element("div", { class: "group" },
     element("div", { class: "name" }, element("span", { class: "dot", style: `background: ${colour(i)}` }), group.name,
-      element("small", { class: "soft" }, `${count(group.rows)} rows `, smallMark(group))),
+      element("small", { class: "soft" }, `${count(group.rows)} rows `, smallMark(group)), element("small", { class: "cut-at" })),
     element("div", { class: "plot" }, histogram(group, state.edges[i], colour(i)), input),
     element("div", { class: "rates" }));
   refreshRow(row, i);
@@ -123,6 +124,7 @@ function groupRow(group, i) {
 function refreshRow(row, i) {
   const group = groupsOf(state.model)[i], counts = countsAt(group, state.edges[i]);
   row.querySelector("svg").replaceWith(histogram(group, state.edges[i], colour(i)));
+  row.querySelector(".cut-at").textContent = `from ${(state.edges[i] / BINS).toFixed(3)} on`;
   row.querySelector(".rates").replaceChildren(...["selection_rate", "true_positive_rate", "false_positive_rate"].map(rate =>
     element("span", { "data-rate": rate }, percent(rateOf(counts, rate)), element("small", { class: "soft" }, RATES[rate].name.toLowerCase()))));
 }
@@ -140,6 +142,7 @@ function tiles() {
     ["accuracy", "accuracy", rateOf(all, "accuracy"), rateOf(all0, "accuracy"), percent, 1],
     ["selected", "said yes to", all.tp + all.fp, all0.tp + all0.fp, count, 0],
     ["found", "of those who leave, found", rateOf(all, "true_positive_rate"), rateOf(all0, "true_positive_rate"), percent, 1],
+    ["precision", "of those said yes to, leave", rateOf(all, "precision"), rateOf(all0, "precision"), percent, 1],
     ["cost", "cost, in false alarms", costOf(all, state.ratio), costOf(all0, state.ratio), count, -1],
     ...Object.keys(GAPS).map(key => [`gap-${key}`, `${key.replace("_", " ")} difference`, GAPS[key](here), GAPS[key](was), value => value.toFixed(3), -1]),
   ];
