@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from uc5_fairness_docs.holdout import Holdout
     from uc5_fairness_docs.subjects import Subject
 
+SAME_AUC = 0.001
+
 
 def report(
     settings: "Settings", subjects: "tuple[Subject, ...]", holdout: "Holdout", verdicts: "tuple[Verdict, ...]",
@@ -19,12 +21,22 @@ def report(
 ) -> FairnessReport:  # fmt: skip
     """The result of step 1."""
     judged = tuple(_judged(*each) for each in zip(subjects, verdicts, strict=True))
+    champion = judged[0].model_copy(update={"notes": (*judged[0].notes, *_unlike_training(subjects[0], analysis))})
     return FairnessReport(
-        model_name=settings.uc1.model_name, champion=judged[0], challenger=judged[1] if len(judged) > 1 else None,
+        model_name=settings.uc1.model_name, champion=champion, challenger=judged[1] if len(judged) > 1 else None,
         data_uri=subjects[0].version.tags["data_uri"], rows=len(holdout.labels), confidence=settings.uc5.confidence,
         differences=_differences(verdicts[0]), groups=_groups(settings, subjects[0], holdout, analysis),
         page=places["fairness.html"], data=places["fairness.json"], picture=places["fairness.png"],
     )  # fmt: skip
+
+
+def _unlike_training(champion: "Subject", analysis: dict[str, Any]) -> tuple[str, ...]:
+    """A note where the champion does otherwise here than in training: then this is another hold-out."""
+    (everybody,) = analysis["models"][0]["slices"]["everybody"]
+    here, then = everybody.get("roc_auc", [math.nan])[0], champion.version.metrics.get("roc_auc", math.nan)
+    if math.isnan(here + then) or abs(here - then) < SAME_AUC:
+        return ()
+    return (f"ROC AUC is {here:.4f} here and was {then:.4f} in training: this is not quite the hold-out of training",)
 
 
 def _judged(subject: "Subject", verdict: "Verdict") -> Judged:

@@ -1,7 +1,5 @@
 """What UC5's steps return: how fair the champion is, and the card that describes it."""
 
-from typing import ClassVar
-
 from common.step import Dataset, Result, Section
 from uc5_fairness_docs import shown
 
@@ -63,8 +61,6 @@ class FairnessReport(Result):
     page: str
     data: str
     picture: str
-
-    volatile: ClassVar[frozenset[str]] = frozenset()
 
     def reads(self) -> tuple[Dataset, ...]:
         models = (self.champion, self.challenger) if self.challenger else (self.champion,)

@@ -57,6 +57,11 @@ def test_the_analysis_is_of_the_rows_that_training_kept_back_and_of_every_group(
     assert "customer_id" not in json.dumps(analysis["cases"])
 
 
+def test_where_training_measured_something_else_the_hold_out_is_said_to_be_another(first: dict[str, Any]) -> None:
+    (note,) = (each for each in first["01"]["result"]["champion"]["notes"] if "ROC AUC" in each)
+    assert "was 0.8500 in training" in note
+
+
 def test_the_card_is_valid_and_says_what_ran(world: FairnessWorld, first: dict[str, Any]) -> None:
     result = first["02"]["result"]
     made = world.json(result["data"])
