@@ -76,8 +76,8 @@ class Gap:
     """The largest difference of one criterion between the groups of one column.
 
     `value` is what was measured, between `lower` and `higher` in `rate`; `low` and `high` is its interval.
-    `surely` is the difference that is there beyond chance, and `sure_groups` and `sure_rate` say where; "open" is
-    above the limit, but maybe by chance.
+    `surely` is the difference that is there beyond chance, and the fields called sure_ say between whom, in what, and
+    how large it was measured there; "open" is above the limit, but maybe by chance.
     """
 
     criterion: str
@@ -90,6 +90,7 @@ class Gap:
     low: float
     high: float
     surely: float
+    sure_value: float
     sure_groups: tuple[str, str]
     sure_rate: str
     state: State
@@ -97,13 +98,13 @@ class Gap:
     @property
     def in_words(self) -> str:
         """What is wrong, with the groups' names; where nothing is broken, what was measured."""
-        rate, (lower, higher) = (
-            (self.sure_rate, self.sure_groups) if self.state == "broken" else (self.rate, (self.lower, self.higher))
-        )
-        sure = f", surely above {self.surely:.3f}" if self.state == "broken" and self.surely > self.limit else ""
+        broken = self.state == "broken"
+        rate, value = (self.sure_rate, self.sure_value) if broken else (self.rate, self.value)
+        lower, higher = self.sure_groups if broken else (self.lower, self.higher)
+        sure = f", at least {self.surely:.3f} of it beyond chance" if broken and self.surely > self.limit else ""
         return (
-            f"{self.criterion.replace('_', ' ')} by {self.column}: the {IN_WORDS[rate]} of {higher!r} is above that "
-            f"of {lower!r} by up to {self.value:.3f}{sure} (allowed {self.limit:g})"
+            f"{self.criterion.replace('_', ' ')} by {self.column}: the {IN_WORDS[rate]} of {higher!r} is {value:.3f} "
+            f"above that of {lower!r}{sure} (allowed {self.limit:g})"
         )
 
 
@@ -149,7 +150,7 @@ def _gap(
     broken = widest.value > limit if by_point else sure.low > limit
     return Gap(
         criterion, column, limit, widest.value, widest.rate, widest.lower, widest.higher, widest.low, widest.high,
-        max(sure.low, 0.0), (sure.lower, sure.higher), sure.rate,
+        max(sure.low, 0.0), sure.value, (sure.lower, sure.higher), sure.rate,
         "broken" if broken else "open" if widest.value > limit else "holds",
     )  # fmt: skip
 
