@@ -135,9 +135,9 @@ def _parameters(facts: Facts) -> dict[str, Any]:
 
 def _metric(metric: Metric) -> dict[str, Any]:
     ends = metric.interval and {
-        "lower_bound": f"{metric.interval[0]:.4f}", "upper_bound": f"{metric.interval[1]:.4f}"
+        "lower_bound": f"{metric.interval[0]:.6f}", "upper_bound": f"{metric.interval[1]:.6f}"
     }  # fmt: skip
-    return {"type": metric.name, "value": f"{metric.value:.4f}", "slice": metric.slice, "confidence_interval": ends}
+    return {"type": metric.name, "value": f"{metric.value:.6f}", "slice": metric.slice, "confidence_interval": ends}
 
 
 def _considerations(texts: Texts) -> dict[str, Any]:

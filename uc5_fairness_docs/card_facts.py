@@ -74,7 +74,7 @@ def overall(version: "Version", run: "RunFacts") -> "list[Metric]":
     known = run.metrics
     return [
         Metric(name, value, (known[f"{name}_low"], known[f"{name}_high"]) if f"{name}_low" in known else None)
-        for name, value in sorted(version.metrics.items())
+        for name, value in sorted(version.metrics.items(), key=lambda each: (each[0] != "roc_auc", each[0]))
     ]  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+NAMES = {"roc_auc": "ROC AUC", "pr_auc": "PR AUC", "brier": "Brier score", "f1": "F1"}
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -42,7 +43,7 @@ def environment() -> "Environment":
         autoescape=select_autoescape(enabled_extensions=("html.j2",), default=False),
     )  # fmt: skip
     made.filters["cell"] = lambda value: " ".join(str(value).split()).replace("|", "\\|").replace("<", "&lt;")
-    made.filters["words"] = lambda value: str(value).replace("_", " ")
+    made.filters["words"] = lambda value: NAMES.get(str(value), str(value).replace("_", " "))
     return made
 
 

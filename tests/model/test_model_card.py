@@ -47,8 +47,8 @@ def test_a_card_with_every_source_misses_nothing_and_says_each_once() -> None:
     assert missing(made) == ()
     assert made["model_details"]["governance"]["approved by"] == "Ada"
     assert made["quantitative_analysis"]["performance_metrics"][1] == {
-        "type": "roc_auc", "value": "0.8000", "slice": "gender: O",
-        "confidence_interval": {"lower_bound": "0.7000", "upper_bound": "0.9000"},
+        "type": "roc_auc", "value": "0.800000", "slice": "gender: O",
+        "confidence_interval": {"lower_bound": "0.700000", "upper_bound": "0.900000"},
     }  # fmt: skip
     assert filled(made) > 40
 
