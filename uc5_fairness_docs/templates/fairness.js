@@ -82,7 +82,7 @@ function gauge(gaps) {
   svg.append(shape("rect", { x: 4, y: 2, width: x(gaps[0].limit) - 4, height: height - 18, rx: 5, style: "fill: var(--shade)" }),
     shape("line", { x1: x(gaps[0].limit), x2: x(gaps[0].limit), y1: 0, y2: height - 14, style: "stroke: var(--bad)", "stroke-width": 2 }),
     shape("text", { x: x(gaps[0].limit), y: height - 2, class: "tick", "text-anchor": "middle" }, `limit ${gaps[0].limit}`),
-    shape("text", { x: 4, y: height - 2, class: "tick" }, "0"));
+    shape("text", { x: 4, y: height - 2, class: "tick" }, x(gaps[0].limit) > 60 ? "0" : ""));
   gaps.forEach((gap, i) => {
     const y = 13 + 22 * i, tint = `stroke: ${i ? "var(--accent2)" : "var(--accent)"}`;
     svg.append(shape("line", { x1: x(gap.low), x2: x(gap.high), y1: y, y2: y, style: tint, "stroke-width": 3, "stroke-linecap": "round", opacity: 0.55 }),
