@@ -20,6 +20,7 @@ from churn.bootstrap import intervals
 from churn.fairness import Counts, Verdict, count_by_group, judge
 from churn.sliced import BINS, counts_at, described, histogram
 from churn.slices import NOT_KNOWN, UnseenGroup, crossed, learn, order
+from common.settings_uc5 import Limits, Uc5
 
 LIMITS = {"group": {"demographic_parity": 0.1, "equalized_odds": 0.1}}
 
@@ -151,3 +152,9 @@ def test_two_columns_crossed_keep_the_order_of_both() -> None:
     gender, age = learn(pd.Series(["F", "M"], name="gender")), learn(pd.Series([20, 50], name="age"), (30,))
     both = crossed(np.array(["M", "F", "F"], object), np.array(["under 30", "30 and over", "under 30"], object))
     assert order(both, gender, age) == ("F × under 30", "F × 30 and over", "M × under 30")  # noqa: RUF001
+
+
+def test_a_column_has_its_own_limits_and_those_of_all_where_it_names_none() -> None:
+    uc5 = Uc5(limits={"age": Limits(max_demographic_parity_difference=0.4)}, max_equalized_odds_difference=0.15)
+    assert uc5.limits_of("age") == {"demographic_parity": 0.4, "equalized_odds": 0.15}
+    assert uc5.limits_of("gender") == {"demographic_parity": 0.1, "equalized_odds": 0.15}

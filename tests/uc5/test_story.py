@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import time
+from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,9 @@ def test_the_card_is_valid_and_says_what_ran(world: FairnessWorld, first: dict[s
     metrics = {(m["type"], m.get("slice", "")): m for m in made["quantitative_analysis"]["performance_metrics"]}
     assert float(metrics[("roc_auc", "")]["value"]) == world.now().metrics["roc_auc"]
     assert ("true_positive_rate", "gender: O") in metrics
+    plots = {each["name"]: each["image"] for each in made["quantitative_analysis"]["graphics"]["collection"]}
+    assert b64decode(plots["ROC curve"]) == b"a picture"
+    assert b64decode(plots["Groups side by side"]).startswith(b"\x89PNG")
     assert {"drift", "approval"} <= set(result["missing"])
     assert world.now().tags["model_card"] == result["page"]
     assert world.now().tags["model_card_digest"] == world.now().digest

@@ -3,7 +3,9 @@
 import hashlib
 import io
 import json
+import tempfile
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -37,9 +39,15 @@ class FairnessWorld(World):
         self.tools.minio.ensure_bucket()
         self.data_uri = self.publish(people())
         for model in models or trained():
-            self.register(model)
+            self.draw(self.register(model))
         self.tools.mlflow.settle(self.model_name)
         return self
+
+    def draw(self, version: Version) -> None:
+        """Leave a plot among the artifacts of the version's run, as training does."""
+        with tempfile.TemporaryDirectory() as directory:
+            (Path(directory) / "roc.png").write_bytes(b"a picture")
+            self.tools.mlflow.client.log_artifacts(version.run_id, directory)
 
     def publish(self, frame: pd.DataFrame) -> str:
         """Put a snapshot where the versions' tags point."""
