@@ -5,6 +5,7 @@ import re
 import signal
 import time
 from base64 import b64decode
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from jsonschema import Draft7Validator
 
 from common.errors import ConfigError, GateRefused, InvalidData, StepFailed
 from common.paths import ROOT
+from common.tools import Context
 from tests.conftest import EmbeddedPlatform
 from tests.uc2.world import ended, people, trained, variant
 from tests.uc5.world import FairnessWorld, biased
@@ -115,6 +117,7 @@ def test_a_second_run_changes_nothing_and_a_lost_tag_is_written_again(
     assert set(world.objects("fairness/")) | set(world.objects("cards/")) == objects
 
 
+@pytest.mark.deep
 def test_killed_when_the_page_is_there_and_run_again_it_ends_as_an_undisturbed_run(
     world: FairnessWorld, first: dict[str, Any], platform: EmbeddedPlatform, tmp_path: Path
 ) -> None:
@@ -146,6 +149,50 @@ def test_a_champion_that_prefers_a_group_is_refused_by_its_name_and_the_page_is_
     assert "model_card" not in world.now("1").tags
     (report,) = world.state.glob("runs/*/report.html")
     assert "Explore it" in report.read_text()
+
+
+class Killed(BaseException):
+    """The end of a process, as an exception."""
+
+
+@dataclass
+class Dying:
+    """A log of effects that ends the process right after one of them."""
+
+    left: int
+
+    def effect(self, kind: str, target: str, facts: dict[str, Any]) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise Killed
+
+
+def test_killed_after_any_effect_and_run_again_both_steps_end_the_same(
+    platform: EmbeddedPlatform, tmp_path: Path
+) -> None:
+    def made(world: FairnessWorld) -> tuple[Any, ...]:
+        tags = [{k: v for k, v in world.now(n).tags.items() if k.startswith(("fairness", "model_card"))} for n in "12"]
+        return tags, sorted(world.objects("fairness/")), sorted(world.objects("cards/"))
+
+    world = FairnessWorld("dying", tmp_path, platform.state).seed()
+    tools, killed = world.tools, 0
+    for effect in (2, 4, 5):  # after the picture, the champion's verdict, the challenger's
+        with pytest.raises(Killed):
+            fairness.run(tools.within(Context(log=Dying(max(1, effect - killed)))))
+        killed = effect
+    report = fairness.run(tools)
+    for effect in (3, 3):  # after half of the files, and after the tag
+        with pytest.raises(Killed):
+            card.run(tools.within(Context(log=Dying(effect))), report)
+    card.run(tools, report)
+    after = made(world)
+    assert [len(each) for each in after] == [2, 3, 5]
+    assert [sorted(tags) for tags in after[0]] == [
+        ["fairness_gate", "fairness_gate_digest", "model_card", "model_card_digest"],
+        ["fairness_gate", "fairness_gate_digest"],
+    ]
+    assert card.run(tools, fairness.run(tools)).page == world.now().tags["model_card"]  # type: ignore[attr-defined]
+    assert made(world) == after
 
 
 class TestRefusals:
