@@ -84,7 +84,7 @@ class Facts:
 
 def card(facts: Facts) -> dict[str, Any]:
     """The card as JSON-able data, valid for the schema."""
-    return _without_empty({
+    made: dict[str, Any] = _without_empty({
         "schema_version": SCHEMA_VERSION,
         "model_details": _details(facts),
         "model_parameters": _parameters(facts),
@@ -97,6 +97,7 @@ def card(facts: Facts) -> dict[str, Any]:
         },
         "considerations": _considerations(facts.texts),
     })  # fmt: skip
+    return made
 
 
 def _details(facts: Facts) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def _group(name: str, labels: IntArray, predicted: Probabilities, level: float, 
     ends = bootstrap.intervals(labels, predicted, level=level, seed=seed)
     both = 0 < int(labels.sum()) < len(labels)
     metrics = measure(labels, predicted) if both else {"brier": float(((predicted - labels) ** 2).mean())}
-    measured = {m: [round(v, 5) for v in (metrics[m], *ends[m])] for m in ("roc_auc", "brier") if m in metrics}
+    measured: dict[str, Any] = {m: [round(v, 5) for v in (metrics[m], *ends[m])] for m in ends if m in metrics}
     return {
         "name": name, "rows": len(labels), "yes": histogram(predicted[labels == 1]),
         "no": histogram(predicted[labels == 0]), **measured,

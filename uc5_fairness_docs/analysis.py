@@ -109,12 +109,9 @@ def slices(settings: "Settings", holdout: Holdout, scores: Any, columns: list[st
     from churn.sliced import described as groups_described
     from churn.slices import crossed, order
 
-    if not columns:
-        groups, names = np.full(len(scores), EVERYBODY, dtype=object), (EVERYBODY,)
-    else:
-        values = [holdout.groups[column] for column in columns]
-        groups = crossed(*values) if len(values) == 2 else values[0]
-        names = order(groups, *(holdout.groupings[column] for column in columns))
+    values = [holdout.groups[column] for column in columns] or [np.full(len(scores), EVERYBODY, dtype=object)]
+    groups = crossed(*values) if len(values) == 2 else values[0]
+    names = order(groups, *(holdout.groupings[column] for column in columns)) if columns else (EVERYBODY,)
     level, seed = settings.uc5.confidence, settings.uc1.seed
     return groups_described(holdout.labels, scores, groups, names, level=level, seed=seed)
 
