@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CASES = 60  # people to try things on
 PROBED_ROWS = 500  # people whose answers partial dependence averages
+ROLES = {"champion": "champion", "retired": "former champion"}
 EVERYBODY = "everybody"
 log = get_logger(__name__)
 
@@ -91,7 +92,8 @@ def model(
     own = {name: values for name, values in grids.items() if name in subject.columns.names}
     return {
         "version": version.version, "digest": version.digest, "algorithm": version.algorithm.replace("_", " "),
-        "state": version.state, "threshold": subject.threshold, "verdict": str(verdict),
+        "state": version.state, "role": ROLES.get(version.state, "challenger"),
+        "threshold": subject.threshold, "verdict": str(verdict),
         "gaps": [{**asdict(gap), "in_words": gap.in_words} for gap in verdict.gaps],
         "slices": {name: slices(settings, holdout, scores, columns) for name, columns in sliced_by(holdout).items()},
         "dependence": {

@@ -43,10 +43,9 @@ def _rate(axis: Any, analysis: dict[str, Any], groups: list[tuple[str, int]], ra
         middle = [value for value, _, _ in points]
         ends = [[v - low for v, low, _ in points], [high - v for v, _, high in points]]
         places = [place + (number - 0.5) * 0.24 for place in range(len(groups))]
-        role = "challenger" if number else "champion"
         axis.errorbar(
             middle, places, xerr=ends, fmt="o", color=COLOURS[number], markersize=4, linewidth=1.4,
-            label=f"{role} v{model['version']}",
+            label=f"{model['role']} v{model['version']}",
         )  # fmt: skip
     axis.set_title(SHOWN[rate], fontsize=10, color=INK)
     axis.grid(axis="x", color=PALE, linewidth=0.6)

@@ -39,7 +39,13 @@ def page(holdout: Holdout, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of both models, as step 1 makes it."""
     said = {"data_uri": "s3://b/</script><b>data.parquet"}
     versions = [
-        SimpleNamespace(version=str(n + 1), digest=model.digest, algorithm=model.algorithm, state="champion", tags=said)
+        SimpleNamespace(
+            version=str(n + 1),
+            digest=model.digest,
+            algorithm=model.algorithm,
+            state=("champion", "proposed")[n],
+            tags=said,
+        )
         for n, model in enumerate(trained())
     ]
     subjects: Any = tuple(

@@ -11,8 +11,7 @@ const state = {
   ratio: DATA.cost_ratio, strategy: "own", person: 0, values: {},
 };
 const $ = id => document.getElementById(id);
-const ROLES = ["champion", "challenger"];
-const named = i => `${ROLES[i]} v${DATA.models[i].version}`;
+const named = i => `${DATA.models[i].role} v${DATA.models[i].version}`;
 const own = i => Math.round(DATA.models[i].threshold * BINS);
 const groupsOf = i => DATA.models[i].slices[state.slicing];
 const now = () => at(groupsOf(state.model), state.edges);
@@ -67,7 +66,7 @@ function verdicts() {
       element("div", { class: "top" }, element("span", {}, element("span", { class: "value" }, gap.value.toFixed(3)), element("span", { class: "soft" }, `  of ${gap.limit} allowed`)), stateBadge(gap)),
       gauge([gap, rival].filter(Boolean)),
       element("p", { class: "who" }, `${RATES[gap.rate].name.toLowerCase()}: “${gap.higher}” above “${gap.lower}”`,
-        rival ? element("br") : null, rival ? `challenger v${DATA.models[1].version}: ${rival.value.toFixed(3)}, ${rival.state}` : null));
+        rival ? element("br") : null, rival ? `${named(1)}: ${rival.value.toFixed(3)}, ${rival.state}` : null));
   });
   $("gaps").replaceChildren(...(cards.length ? cards : [element("p", {}, "Nothing: there are no two groups to compare.")]));
 }
