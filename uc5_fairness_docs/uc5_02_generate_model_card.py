@@ -28,7 +28,7 @@ PAGE = "model_card.html"
 FILES = ("sbom.cdx.json", "evidence.json", "model_card.md", "model_card.json", PAGE)  # the page last
 
 
-@step(needs=("mlflow", "minio", "dvc"), settings=("uc1.model_name", "uc1.table", "uc5.card", "uc5.sbom"))
+@step(needs=("mlflow", "minio", "dvc"), settings=("uc1.model_name", "uc1.table", "uc1.label", "uc5.card", "uc5.sbom"))
 def run(tools: Tools, report: FairnessReport) -> ModelCard:
     """Gather the facts, make the card, hold it against the schema, publish it, point the version to it."""
     from churn.model_card import card, filled, missing
