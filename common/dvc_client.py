@@ -74,6 +74,19 @@ class DataRepository:
         with self._clone() as clone:
             return _pointer(clone, name)
 
+    def commit_of(self, digest: str) -> str:
+        """The newest commit whose trailer Data-Digest is this digest; empty where there is none."""
+
+        def find() -> str:
+            with self._clone() as clone:
+                if (clone / ".git" / "shallow").exists():
+                    self._remotely(clone, "fetch", "--quiet", "--unshallow", "origin", f"refs/heads/{self.branch}")
+                wanted = ("--fixed-strings", f"--grep=Data-Digest: {digest}")
+                return git(clone, "log", "--all", "-1", "--format=%H", *wanted).strip()
+
+        with in_our_words("The data repository", self.url, "dvc.git_url"):
+            return retry.git.call(find)
+
     def ping(self) -> str:
         """What versions are at work. Raises Unavailable, AccessRefused or ConfigError about the repository."""
         from importlib.metadata import version

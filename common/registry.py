@@ -8,7 +8,10 @@ MLflow's own retries, which send a POST again without looking, are off: common.r
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -50,6 +53,15 @@ QUIET = {
 MISLEADING = (
     "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What a training noted about itself."""
+
+    parameters: Mapping[str, str]
+    metrics: Mapping[str, float]
+    started_utc: datetime
 
 
 class Registry:
@@ -127,6 +139,28 @@ class Registry:
         """The newest version that may be tried against the champion; see candidate_of."""
         versions = self.versions(name)
         return candidate_of(versions, champion_of(versions, self._aliases(name).get("champion")))
+
+    def run_facts(self, run_id: str) -> RunFacts:
+        """What a run noted: its parameters, its metrics, when it began."""
+        run = self._repeat(lambda: self.client.get_run(run_id))
+        started = datetime.fromtimestamp(run.info.start_time / 1000, UTC)
+        return RunFacts(dict(run.data.params), dict(run.data.metrics), started)
+
+    def attach(self, run_id: str, files: Path, folder: str) -> None:
+        """Put everything in `files` among the artifacts of a run, under `folder`; what is there is replaced."""
+        self._repeat(lambda: self.client.log_artifacts(run_id, str(files), folder))
+
+    def artifacts(self, run_id: str, names: Collection[str]) -> dict[str, bytes]:
+        """Those of the named files that are at the root of a run's artifacts."""
+
+        def fetch() -> dict[str, bytes]:
+            there = [each.path for each in self.client.list_artifacts(run_id) if each.path in names]
+            with tempfile.TemporaryDirectory() as directory:
+                return {
+                    name: Path(self.client.download_artifacts(run_id, name, directory)).read_bytes() for name in there
+                }
+
+        return self._repeat(fetch)
 
     def run_page(self, run_id: str) -> str:
         """Where a person looks at a run."""

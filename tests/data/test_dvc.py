@@ -72,6 +72,16 @@ def test_the_same_data_make_one_commit_and_changed_data_a_second(
     assert repository.state(NAME) == {"md5": changed.md5, "stored": True}
 
 
+def test_the_commit_of_a_content_is_found_by_its_digest_also_when_it_is_not_the_newest(
+    repository: DataRepository, file: Path
+) -> None:
+    assert repository.commit_of("d1") == ""
+    first = commit(repository, file)
+    trailers = {**TRAILERS, "Data-Digest": "e2"}
+    newest = repository.commit(other(file), NAME, message="Another", trailers=trailers, date=DATE)
+    assert [repository.commit_of(each) for each in ("d1", "e2", "f3")] == [first.commit, newest.commit, ""]
+
+
 @dataclass(frozen=True)
 class Made:
     """One commit that several tests look at, and none changes."""

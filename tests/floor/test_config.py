@@ -129,6 +129,7 @@ def test_the_tools_own_variables_hold_for_remote_sections_only(tmp_path: Path, m
             "uc2: {inject: slow=1}\n",
             "The setting uc2.inject is wrong: Faults are latency=300ms, errors=5%",
         ),
+        ("uc5: {bins: {age: [60, 30]}}\n", "The setting uc5 is wrong: uc5.bins.age must be numbers that rise"),
         ("uc2: {weights: [50, 25, 100]}\n", "The setting uc2 is wrong: uc2.initial_percent and uc2.weights must rise"),
     ],
 )

@@ -374,3 +374,17 @@ def test_reading_goes_on_after_one_lost_answer(
         assert champion is not None
         assert "/registered-models/alias" in proxy.lost
     assert aliases(registry, name) == {"champion": "1"}
+
+
+def test_what_a_run_noted_and_its_files_are_found_again_and_more_may_be_put_beside_them(
+    registry: Registry, name: str, tmp_path: Path
+) -> None:
+    (tmp_path / "roc.png").write_bytes(b"a picture")
+    run_id, _ = record(registry, name, "k1", tmp_path)
+    facts = registry.run_facts(run_id)
+    assert (facts.parameters, facts.metrics) == ({"depth": "3"}, {"roc_auc": 0.8})
+    assert facts.started_utc.tzinfo is not None
+    for _ in range(2):
+        registry.attach(run_id, tmp_path, "card")
+    assert registry.artifacts(run_id, ("roc.png", "absent.png")) == {"roc.png": b"a picture"}
+    assert [each.path for each in registry.client.list_artifacts(run_id, "card")] == ["card/roc.png"]
