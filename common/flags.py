@@ -42,7 +42,7 @@ def add_flags(parser: argparse.ArgumentParser, flags: Sequence[Flag]) -> None:
         return
     group = parser.add_argument_group("what these steps take")
     for flag in flags:
-        optional: dict[str, Any] = {"nargs": "?", "const": flag.assignment(flag.alone)} if flag.alone else {}
+        optional: dict[str, Any] = {"nargs": "?", "const": flag.alone} if flag.alone else {}
         group.add_argument(
             flag.name, dest="set", action="append", type=flag.assignment, metavar=flag.metavar, **optional,
             help=f"{flag.help} (the setting {flag.path})".replace("%", "%%"),

@@ -21,6 +21,7 @@ from common.model_versions import (
     HELD,
     KEY,
     PASSED,
+    PROPOSED,
     REJECTED,
     RETIRED,
     STATE,
@@ -224,8 +225,7 @@ class Registry:
         """
         now = self.version(version.name, version.number) or version
         next_one = self.version(version.name, successor.number) if successor else None
-        may_stand = next_one and next_one.version != now.version and next_one.gate == PASSED
-        if now.state == CHAMPION and next_one and may_stand:
+        if now.state == CHAMPION and next_one and next_one.gate == PASSED and next_one.state in (RETIRED, PROPOSED):
             because = f"version {now.version} was rolled back in production"
             self._without(self.tag(next_one, promoted_because=because, state=CHAMPION), OF_THE_FALLEN)
         held = self.tag(now, held_because=reason, state=HELD)

@@ -109,5 +109,6 @@ def message(version: "Version", environment: str, before: str) -> str:
         "Approved-by": tags["approved_by"],
     }  # fmt: skip
     lines = [f"{name}: {names.line(value, name)}" for name, value in trailers.items() if value]
-    subject = f"promote({version.name}): {f'v{before} -> ' if before else ''}v{version.version} to {environment}"
+    from_ = "" if not before else "again " if before == version.version else f"v{before} -> "
+    subject = f"promote({version.name}): {from_}v{version.version} to {environment}"
     return f"{subject}\n\n" + "\n".join(lines) + "\n"
