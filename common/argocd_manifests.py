@@ -36,7 +36,8 @@ def app_project(wanted: Delivery) -> Document:
             "description": "Models that are promoted by commits",
             "sourceRepos": [wanted.repository],
             "destinations": [{"server": wanted.cluster, "namespace": wanted.namespace}],
-            "clusterResourceWhitelist": [{"group": "", "kind": "Namespace"}],
+            # CreateNamespace needs it; an Argo CD that does not know `name` allows every namespace's creation.
+            "clusterResourceWhitelist": [{"group": "", "kind": "Namespace", "name": wanted.namespace}],
             "namespaceResourceWhitelist": kinds,
         },
     }  # fmt: skip

@@ -91,10 +91,9 @@ class GitRepository:
         """What a commit says."""
         return git(self._path, "show", "--no-patch", "--format=%B", commit, "--")
 
-    def date(self, commit: str) -> str:
-        """When it was made, such as "2026-03-01 12:00 UTC"."""
-        shown = git(self._path, "show", "--no-patch", "--format=%ct", commit, "--")
-        return f"{datetime.fromtimestamp(int(shown), UTC):%Y-%m-%d %H:%M} UTC"
+    def time(self, commit: str) -> datetime:
+        """When it was made."""
+        return datetime.fromtimestamp(int(git(self._path, "show", "--no-patch", "--format=%ct", commit, "--")), UTC)
 
     def parent(self, commit: str) -> str:
         """The commit before; "" for the first."""

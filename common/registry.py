@@ -228,7 +228,7 @@ class Registry:
         if now.state == CHAMPION and next_one and next_one.gate == PASSED and next_one.state in (RETIRED, PROPOSED):
             because = f"version {now.version} was rolled back in production"
             self._without(self.tag(next_one, promoted_because=because, state=CHAMPION), OF_THE_FALLEN)
-        held = self.tag(now, held_because=reason, state=HELD)
+        held = self.tag(now, held_because=reason, approved_digest="", state=HELD)  # it was approved before this
         self.settle(version.name)
         return held
 

@@ -104,7 +104,10 @@ def committed(tools: Tools, wanted: Deployment, version: "Version") -> PromotedM
         known = overlay.declared(there, environment)
         before = known.version if known else ""
         files: dict[str, str | None] = {**dict.fromkeys(there), **written(tools, wanted, head)}
-        return Change(files, message(version, environment, before), datetime.fromisoformat(version.tags["approved_at"]))
+        approved_at = datetime.fromisoformat(version.tags["approved_at"])
+        # An old approval may be good again after other commits; a commit is not older than the one before it.
+        at = max(approved_at, tools.git.time(head)) if head else approved_at
+        return Change(files, message(version, environment, before), at)
 
     published = tools.git.publish(change)
     tools.context.effect("commit", published.commit, environment=environment, version=wanted.version)

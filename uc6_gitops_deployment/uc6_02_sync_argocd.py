@@ -131,7 +131,10 @@ def is_as_git_says(tools: Tools, head: str) -> bool:
 def history(tools: Tools, head: str) -> tuple[tuple[str, str, str], ...]:
     """The newest commits of the overlay, for the report: hash, time, subject."""
     commits = tools.git.history(head, overlay.folder(tools.settings.uc6.to))[:SHOWN_COMMITS]
-    return tuple((each[:12], tools.git.date(each), tools.git.message(each).splitlines()[0]) for each in commits)
+    return tuple(
+        (each[:12], f"{tools.git.time(each):%Y-%m-%d %H:%M} UTC", tools.git.message(each).splitlines()[0])
+        for each in commits
+    )
 
 
 if __name__ == "__main__":

@@ -28,12 +28,15 @@ def why_not_there(project: Document, destination: Document, namespace: str) -> s
     return f"application destination {place} do not match any of the allowed destinations in project '{name}'"
 
 
-def why_not_this(project: Document, group: str, kind: str, is_namespaced: bool) -> str:
-    """Why an object of this kind may not be made; "" where it may. Without a list every namespaced kind may."""
+def why_not_this(project: Document, group: str, kind: str, name: str, is_namespaced: bool) -> str:
+    """Why this object may not be made; "" where it may. Without a list every namespaced kind may, and no other."""
     spec = project["spec"]
     allowed = spec.get("namespaceResourceWhitelist" if is_namespaced else "clusterResourceWhitelist")
     if allowed is None and is_namespaced:
         return ""
-    if any(fnmatchcase(group, each["group"]) and fnmatchcase(kind, each["kind"]) for each in allowed or []):
-        return ""
+    for each in allowed or []:
+        if all(
+            fnmatchcase(*pair) for pair in ((group, each["group"]), (kind, each["kind"]), (name, each.get("name", "*")))
+        ):
+            return ""
     return f"resource {group}:{kind} is not permitted in project {project['metadata']['name']}"

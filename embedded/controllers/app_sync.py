@@ -28,7 +28,7 @@ class Sync:
 
     def proceed(self, state: Document, now: str) -> Document:
         """Do what can be done now; returns the state, which is Running while a wave waits to be healthy."""
-        refused = [each for each in map(self._why_refused, self.resources) if each]
+        refused = [each for each in (*map(self._why_refused, self.resources), self._why_no_namespace()) if each]
         if refused:
             return _ended(
                 state, "Failed", f"one or more synchronization tasks are not valid: {'; '.join(refused)}", now
@@ -56,14 +56,23 @@ class Sync:
         known = resource.known
         if known is None:
             return f"The Kubernetes API could not find {resource.group}/{resource.kind} for requested resource"
-        return why_not_this(self.project, resource.group, resource.kind, known.namespaced) or (
+        return why_not_this(self.project, resource.group, resource.kind, resource.name, known.namespaced) or (
             why_not_there(self.project, self.destination, resource.namespace) if known.namespaced else ""
         )
 
-    def _make_namespace(self) -> None:
+    @property
+    def _new_namespace(self) -> str:
+        """The namespace that this sync has to make, "" where it is there or not asked for."""
         name = str(self.destination.get("namespace", ""))
         asked = "CreateNamespace=true" in (self.operation["sync"].get("syncOptions") or [])
-        if asked and name and self.objects.store.get(NAMESPACE, "", name) is None:
+        return name if asked and name and self.objects.store.get(NAMESPACE, "", name) is None else ""
+
+    def _why_no_namespace(self) -> str:
+        name = self._new_namespace
+        return why_not_this(self.project, "", "Namespace", name, is_namespaced=False) if name else ""
+
+    def _make_namespace(self) -> None:
+        if name := self._new_namespace:
             self.objects.create(Target(NAMESPACE), {"metadata": {"name": name}}, WRITER)
 
     def _apply(self, resource: Resource) -> Document:

@@ -179,9 +179,11 @@ def test_a_project_refuses_other_repositories_namespaces_and_kinds() -> None:
     elsewhere = {**app["spec"], "source": {**app["spec"]["source"], "repoURL": "https://evil.example.com/d.git"}}
     assert "is not permitted in project" in why_refused(project, {**app, "spec": elsewhere})
     assert why_not_there(project, app["spec"]["destination"], "kube-system")
-    assert why_not_this(project, "serving.kserve.io", "InferenceService", True) == ""
-    assert why_not_this(project, "", "Secret", True)
-    assert why_not_this(project, "rbac.authorization.k8s.io", "ClusterRole", False)
+    assert why_not_this(project, "serving.kserve.io", "InferenceService", "churn", True) == ""
+    assert why_not_this(project, "", "Secret", "stolen", True)
+    assert why_not_this(project, "rbac.authorization.k8s.io", "ClusterRole", "admin", False)
+    assert why_not_this(project, "", "Namespace", "models-production", False) == ""
+    assert why_not_this(project, "", "Namespace", "kube-system", False)
 
 
 # Waiting, by the rule of `argocd app wait`
