@@ -14,7 +14,7 @@ from typing import Any
 
 from common.argocd_client import deliver
 from common.argocd_manifests import Delivery, application
-from common.argocd_status import is_delivered, words
+from common.argocd_status import is_delivered, revision, words
 from common.cli import main
 from common.errors import ConfigError, StepFailed
 from common.flags import Flag
@@ -49,7 +49,7 @@ def run(tools: Tools, _promoted: PromotedModel) -> SyncedDeployment:
     rolled_back = take_back(tools) if tools.settings.uc6.rollback else ""
     head, wanted = tools.git.fetch(), delivery(tools)
     expected = deployment(tools, head)
-    was_there = is_as_git_says(tools, head)
+    was_there = is_declared(tools, head)
     live = deliver(tools.argocd, wanted, is_ours(tools, head), tools.settings.uc6.timeout_seconds)
     tools.context.effect("sync", wanted.name, commit=head, version=expected.version)
     url = tools.kserve.wait_until_ready(expected)
@@ -68,7 +68,7 @@ def observe(tools: Tools) -> dict[str, Any]:
     """Whether the live Application and InferenceService are as the remote's head says; how they are, when not."""
     head = tools.git.fetch()
     seen: dict[str, Any] = {"trees": trees(tools, head)}
-    if is_as_git_says(tools, head):
+    if is_declared(tools, head) and is_well(tools, head):
         return {**seen, "as_declared": True}
     live = tools.argocd.get(delivery(tools)) or {}
     service = tools.kserve.live(tools.settings.uc6.namespace, service_name(tools.settings.uc1.model_name)) or {}
@@ -117,15 +117,22 @@ def is_ours(tools: Tools, head: str) -> Callable[[str], bool]:
     return is_equal
 
 
-def is_as_git_says(tools: Tools, head: str) -> bool:
-    """Synced and Healthy, by an Application that is as we declare it, and a service that answers with the model."""
+def is_declared(tools: Tools, head: str) -> bool:
+    """Is everything as git says, whether or not it is well? Then a sync only waits, and changes nothing."""
     wanted, expected = delivery(tools), deployment(tools, head)
     live = tools.argocd.get(wanted)
     service = tools.kserve.live(expected.namespace, expected.service)
     if live is None or service is None or differences(application(wanted)["spec"], live["spec"]):
         return False
     served = service["spec"]["predictor"].get("model", {}).get("storageUri")
-    return is_delivered(live, is_ours(tools, head)) and is_ready(service) and served == expected.uri
+    return words(live)[0] == "Synced" and is_ours(tools, head)(revision(live)) and served == expected.uri
+
+
+def is_well(tools: Tools, head: str) -> bool:
+    """Does Argo CD say Healthy, with nothing going on, and does KServe say that the model answers?"""
+    live = tools.argocd.get(delivery(tools))
+    service = tools.kserve.live(tools.settings.uc6.namespace, service_name(tools.settings.uc1.model_name))
+    return bool(live and service) and is_delivered(live or {}, is_ours(tools, head)) and is_ready(service or {})
 
 
 def history(tools: Tools, head: str) -> tuple[tuple[str, str, str], ...]:
