@@ -138,6 +138,8 @@ def _services() -> tuple[str, ...]:
 
 def _refuse_contradictions(settings: Settings) -> None:
     services = settings.services()
+    if settings.environment != "development":
+        _refuse_laptop_values(settings)
     for name, needed in NEEDS_REMOTE.items():
         near = [other for other in needed if services[other].embedded]
         if not services[name].embedded and near:
@@ -149,11 +151,6 @@ def _refuse_contradictions(settings: Settings) -> None:
         raise ConfigError(
             "kubernetes is remote but prometheus is embedded: only model servers on this machine are read directly.",
             "Give prometheus an address and embedded: false.",
-        )
-    if not settings.kubernetes.embedded and settings.argocd.embedded:
-        raise ConfigError(
-            "kubernetes is remote but argocd is embedded: the controller that plays it lives in the embedded API.",
-            "Set argocd.embedded: false, and give git an address.",
         )
     if settings.uc1.namespace in settings.uc6.namespaces.values():
         raise ConfigError(
@@ -167,8 +164,6 @@ def _refuse_contradictions(settings: Settings) -> None:
         )
     if settings.environment == "production" and settings.uc2.inject:
         raise ConfigError("production refuses uc2.inject: its users would meet the faults.", "Try them in staging.")
-    if settings.environment != "development":
-        _refuse_laptop_values(settings)
 
 
 def _refuse_laptop_values(settings: Settings) -> None:

@@ -84,7 +84,7 @@ def _probe_write(client: Any) -> bool:
 def _address(settings: Settings, name: str) -> str:
     if name == "kubeflow":
         return "this process" if settings.kubeflow.embedded else settings.kubeflow.host
-    if name == "argocd" and not settings.argocd.server:
+    if name == "argocd" and (settings.argocd.embedded or not settings.argocd.server):
         return f"namespace {settings.argocd.namespace}, through kubernetes"
     if name == "kubernetes" and not settings.kubernetes.server:
         return settings.kubernetes.kubeconfig or "the pod's credentials"

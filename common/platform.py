@@ -18,8 +18,8 @@ from common.settings import Settings
 log = get_logger(__name__)
 USES = {"kserve": {"kubernetes", "minio"}, "feast": {"postgres", "minio"}, "kubeflow": {"mlflow", "minio", "postgres"},
         "dvc": {"dvc", "minio"}, "mlflow": {"mlflow", "postgres", "minio"},
-        "argocd": {"argocd", "kubernetes", "git"}}  # fmt: skip
-PROGRAM_NAMES = {"dvc": "git", "prometheus": "kubernetes", "argocd": "kubernetes"}
+        "argocd": {"kubernetes", "git"}}  # fmt: skip
+PROGRAM_NAMES = {"dvc": "git", "prometheus": "kubernetes"}
 START_SECONDS = 300
 
 

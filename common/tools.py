@@ -132,7 +132,9 @@ class Tools:
         from common.argocd_rest import RestApplications
 
         section = self.settings.argocd
-        return RestApplications(section) if section.server else KubernetesApplications(self.kubernetes, section)
+        if section.server and not section.embedded:
+            return RestApplications(section)
+        return KubernetesApplications(self.kubernetes, section)
 
     @cached_property
     def prometheus(self) -> "Metrics":

@@ -80,6 +80,9 @@ def delivery(tools: Tools) -> Delivery:
     settings, uc6 = tools.settings, tools.settings.uc6
     name = settings.argocd.application or f"{service_name(settings.uc1.model_name)}-{uc6.to}"
     repository = address(settings.argocd.repository_url or settings.git.deployments_url)
+    if settings.argocd.embedded and not settings.kubernetes.embedded:
+        raise ConfigError("argocd is embedded but kubernetes is remote: its controller lives in the embedded API.",
+                          "Set argocd.embedded: false, and git to a repository that Argo CD can reach.")  # fmt: skip
     if not settings.argocd.embedded and repository.startswith(("/", "file:", ".")):
         raise ConfigError(f"Argo CD on a cluster cannot read {repository}, a path of this machine.",
                           "Set git.deployments_url, or argocd.repository_url, to what it can reach.")  # fmt: skip

@@ -21,7 +21,7 @@ class Kubernetes:
 
     name = "kubernetes"
     waits_itself = False
-    publishes: tuple[str, ...] = ("kubernetes", "prometheus", "argocd")
+    publishes: tuple[str, ...] = ("kubernetes", "prometheus")
     ports: PortRange | None = PortRange(8001)
     patience_seconds = 60.0
 
@@ -62,7 +62,6 @@ class Kubernetes:
         return {
             "kubernetes": {"server": server, "token_file": token_file},
             "prometheus": {"url": f"{server}/sd/targets"},
-            "argocd": {"server": ""},  # its controller runs in there, and is spoken to through the same API
         }
 
 

@@ -34,7 +34,7 @@ def test_whole_platform_is_healthy(whole: Clone) -> None:
     states = {name: row["state"] for name, row in whole.status().items()}
 
     assert states == dict.fromkeys(("postgres", "minio", "mlflow", "kubernetes"), "healthy") | {"git": "files"}
-    assert set(whole.addresses()) == {"postgres", "minio", "mlflow", "kubernetes", "prometheus", "argocd", "dvc", "git"}
+    assert set(whole.addresses()) == {"postgres", "minio", "mlflow", "kubernetes", "prometheus", "dvc", "git"}
 
 
 def test_wrong_database_password_is_refused(whole: Clone) -> None:
