@@ -18,7 +18,7 @@ Document = dict[str, Any]
 REFRESH = "argocd.argoproj.io/refresh"
 POLL_SECONDS = 0.25
 # A status tells of the past: right after a sync it may still show what the sync has just mended.
-PATIENCE_SECONDS = 6.0
+PATIENCE_SECONDS = 4.0
 
 
 class NotDelivered(StepFailed):

@@ -2,12 +2,14 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from common.errors import StepFailed
-from common.minio_client import ObjectStore
-from common.serving_client import Serving
 from common.serving_manifests import Deployment
+
+if TYPE_CHECKING:
+    from common.minio_client import ObjectStore
+    from common.serving_client import Serving
 
 TOLERANCE = 1e-5
 TRIES = 500
@@ -22,7 +24,7 @@ class Golden:
     example: str
 
 
-def golden_answers(minio: ObjectStore, kserve: Serving, wanted: Deployment) -> Golden:
+def golden_answers(minio: "ObjectStore", kserve: "Serving", wanted: Deployment) -> Golden:
     """Ask the endpoint for the golden rows. Raises StepFailed where it differs from training by more than TOLERANCE."""
     golden = minio.get_json(minio.key(f"{wanted.uri}/golden.json"))
     rows: list[dict[str, Any]] = golden["rows"]
@@ -36,7 +38,7 @@ def golden_answers(minio: ObjectStore, kserve: Serving, wanted: Deployment) -> G
     return Golden(len(rows), difference, json.dumps(rows[len(rows) // 2]))
 
 
-def _answered(kserve: Serving, wanted: Deployment, rows: list[dict[str, Any]]) -> tuple[float, ...]:
+def _answered(kserve: "Serving", wanted: Deployment, rows: list[dict[str, Any]]) -> tuple[float, ...]:
     """The model's answer; one of the version before, on its way out, names another digest and is asked for again."""
     for _ in range(TRIES):
         prediction = kserve.predict(wanted.namespace, wanted.service, rows, golden=True)

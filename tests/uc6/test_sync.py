@@ -72,6 +72,7 @@ def test_an_application_that_was_deleted_or_turned_off_is_seen_and_made_again(
     assert sync.observe(world.tools_for())["as_declared"] is True
 
 
+@pytest.mark.deep
 def test_a_deleted_service_comes_back_by_itself(world: Deployments, delivered: Any) -> None:
     world.kube.delete("InferenceService", world.service, world.production)
     until(lambda: world.live() is not None)
@@ -127,6 +128,7 @@ def test_a_model_that_cannot_be_loaded_is_degraded_the_step_fails_with_the_reaso
     assert (back.version, back.health, back.rolled_back) == ("1", "Healthy", "")
 
 
+@pytest.mark.deep
 def test_what_is_no_manifest_is_told_as_a_comparison_error_and_changes_nothing(
     world: Deployments, delivered: Any
 ) -> None:
@@ -138,6 +140,7 @@ def test_what_is_no_manifest_is_told_as_a_comparison_error_and_changes_nothing(
     assert (world.live() or {})["spec"] == before
 
 
+@pytest.mark.deep
 def test_what_the_project_does_not_allow_is_not_made(world: Deployments, delivered: Any) -> None:
     kustomization = world.overlay("kustomization.yaml")
     metric = {"apiVersion": "iter8.tools/v2alpha2", "kind": "Metric", "metadata": {"name": "smuggled"}, "spec": {}}
@@ -170,6 +173,7 @@ def test_a_rollback_is_a_revert_that_restores_the_previous_digest_and_holds_the_
     assert world.promote().changed_nothing, "the champion is what production has"
 
 
+@pytest.mark.deep
 def test_when_the_champion_is_rolled_back_the_one_before_stands_again_and_no_candidate_in_its_place(
     world: Deployments, delivered: Any
 ) -> None:
