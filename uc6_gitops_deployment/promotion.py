@@ -83,6 +83,7 @@ def approved(tools: "Tools", version: "Version") -> "Version | None":
     at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     # The digest last: only with it the others mean anything.
     noted = tools.mlflow.tag(version, approved_digest="", approved_by=by, approved_for=uc6.to, approved_at=at)
+    tools.context.effect("approval", f"{version.name} v{version.version}", by=by, environment=uc6.to)
     return tools.mlflow.tag(noted, approved_digest=version.digest)
 
 

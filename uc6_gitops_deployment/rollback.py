@@ -50,10 +50,10 @@ def _revert(tools: "Tools", head: str, environment: str, wanted: str) -> Change 
             f"{target[:12]} is the first promotion to {environment}: there is nothing to go back to.",
             "Promote another version instead: uc6_01_promote_model_git.py --version N",
         )
-    return Change({**dict.fromkeys(now), **old}, _message(tools, target, len(now), old), datetime.now(UTC))
+    return Change({**dict.fromkeys(now), **old}, _message(tools, target, old), datetime.now(UTC))
 
 
-def _message(tools: "Tools", target: str, _count: int, old: dict[str, str]) -> str:
+def _message(tools: "Tools", target: str, old: dict[str, str]) -> str:
     subject = tools.git.message(target).splitlines()[0]
     back = overlay.declared(old, tools.settings.uc6.to)
     assert back is not None
@@ -64,13 +64,14 @@ def _message(tools: "Tools", target: str, _count: int, old: dict[str, str]) -> s
 
 
 def _hold(tools: "Tools", bad: Declared | None, good: Declared | None, commit: str) -> str:
-    """Tag the version that was taken out; a manifest that names no version of ours holds nobody."""
-    versions = {each.version: each for each in tools.mlflow.versions(tools.settings.uc1.model_name)}
-    held = versions.get(bad.version) if bad and good and bad.digest != good.digest else None
-    if held is None:
+    """Tag the version that was taken out; a manifest that only says that it is one of ours holds nobody."""
+    versions = tools.mlflow.versions(tools.settings.uc1.model_name)
+    known = {(each.version, each.digest): each for each in versions}
+    held, successor = (known.get((each.version, each.digest)) if each else None for each in (bad, good))
+    if held is None or (bad and good and bad.digest == good.digest):
         return ""
-    successor = versions.get(good.version) if good else None
     tools.mlflow.hold(held, f"rolled back by commit {commit[:12]}", successor)
+    tools.context.effect("hold", f"{held.name} v{held.version}", commit=commit)
     return held.version
 
 

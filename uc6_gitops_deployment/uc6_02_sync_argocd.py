@@ -113,9 +113,11 @@ def is_ours(tools: Tools, head: str) -> Callable[[str], bool]:
     ours = trees(tools, head)
 
     def is_equal(revision: str) -> bool:
-        if revision == head:
-            return True
-        return bool(revision) and bool(tools.git.find(revision)) and trees(tools, revision) == ours
+        if revision in ("", head):
+            return revision == head
+        if not tools.git.find(revision):
+            tools.git.fetch()  # pushed since
+        return bool(tools.git.find(revision)) and trees(tools, revision) == ours
 
     return is_equal
 

@@ -12,6 +12,8 @@ def why_refused(project: Document | None, application: Document) -> str:
     if project is None:
         return f"Application referencing project {spec['project']} which does not exist"
     source = spec.get("source") or {}
+    if not source.get("repoURL"):
+        return "spec.source.repoURL is required: one source, and not several, is followed here"
     if not any(fnmatchcase(source.get("repoURL", ""), each) for each in project["spec"].get("sourceRepos") or []):
         return f"application repo {source.get('repoURL')} is not permitted in project '{spec['project']}'"
     return why_not_there(project, spec["destination"], str(spec["destination"].get("namespace", "")))

@@ -103,6 +103,10 @@ class GitOps:
         elif operation is not None:
             state, ended = _failed(operation, state, refused or problem, now), True
         if ended and state:
+            name = live["metadata"]["name"]
+            log.info(
+                "a sync ended", application=name, phase=state["phase"], revision=revision[:12], said=state["message"]
+            )
             status = with_history(status, state, live["spec"], now)
         refreshed = REFRESH in (seen["metadata"].get("annotations") or {})
         new = written(status, observed, state, found, now, must_tell=ended or refreshed)

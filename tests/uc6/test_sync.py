@@ -216,7 +216,11 @@ def test_a_rollback_of_what_is_no_promotion_and_of_the_first_one_is_refused(worl
 
 
 def test_somebody_elses_push_to_another_overlay_is_a_commit_of_ours_too(world: Deployments, delivered: Any) -> None:
+    tools = world.tools_for()
+    before = tools.git.fetch()
     head = world.by_hand({"overlays/elsewhere/kustomization.yaml": "resources: []\n"})
+    assert sync.is_ours(tools, before)(head)
+    assert not sync.is_ours(tools, before)("f" * 40)
     again = world.sync()
     assert again.commit == delivered.commit
     assert until(lambda: world.application()["status"]["sync"]["revision"] == head)
