@@ -19,13 +19,13 @@ from pathlib import Path
 from common import names, retry
 from common.errors import ConfigError, Locked
 from common.git_command import address, credentials, git, in_our_words
+from common.git_objects import commit_tree, parsed, tree_with
 from common.logger import get_logger
 from common.process import CommandFailed
 from common.settings import Git as Section
 from common.transient import Verdict
 
 log = get_logger(__name__)
-BOT = {"NAME": "MLOps pipeline", "EMAIL": "mlops@localhost"}
 REMOTE_HEAD = "refs/remotes/origin/head"
 LOCK_SECONDS = 120
 PROBE_BRANCH = "refs/heads/mlops-write-probe"
@@ -111,8 +111,7 @@ class GitRepository:
     def probe_write(self) -> None:
         """Prove that the remote would take a push from us, without one."""
         with self._reached(), self._alone():
-            tree = git(self._path, "mktree", input=b"").strip()
-            probe = self._commit_tree(tree, "", Change({}, "probe\n", datetime.now(UTC)))
+            probe = commit_tree(self._path, tree_with(self._path, "", {}), "", "probe\n", datetime.now(UTC))
             self._remotely("push", "--quiet", "--dry-run", "--", self._address, f"{probe}:{PROBE_BRANCH}")
 
     # Writing
@@ -137,52 +136,17 @@ class GitRepository:
         change = build(base)
         if change is None:
             return Published(base, created=False)
-        tree = self._with_files(self._parsed(f"{base}^{{tree}}") if base else "", _nested(change.files))
-        if base and tree == self._parsed(f"{base}^{{tree}}"):
+        before = self._parsed(f"{base}^{{tree}}") if base else ""
+        tree = tree_with(self._path, before, change.files)
+        if tree == before:
             return Published(base, created=False)
-        commit = self._commit_tree(tree, base, change)
+        commit = commit_tree(self._path, tree, base, change.message, change.date)
         head = f"refs/heads/{self.branch}"
         lease = f"--force-with-lease={head}:{base}"
         self._remotely("push", "--quiet", lease, "--", self._address, f"{commit}:{head}")
         git(self._path, "update-ref", REMOTE_HEAD, commit)
         log.info("pushed", commit=commit[:12], branch=self.branch, files=len(change.files))
         return Published(commit, created=True)
-
-    def _with_files(self, tree: str, changes: "_Nested") -> str:
-        """The tree with changed entries; subtrees that become empty disappear."""
-        entries = dict(self._entries(tree))
-        for name, change in changes.items():
-            if isinstance(change, dict):
-                kind, below = entries.get(name, ("", ""))
-                made = self._with_files(below if kind == "040000 tree" else "", change)
-                entry = ("040000 tree", made) if made else None
-            else:
-                entry = ("100644 blob", self._blob(change)) if change is not None else None
-            if entry:
-                entries[name] = entry
-            else:
-                entries.pop(name, None)
-        if not entries:
-            return ""
-        lines = "".join(f"{kind} {object_id}\t{name}\0" for name, (kind, object_id) in entries.items())
-        return git(self._path, "mktree", "-z", input=lines.encode()).strip()
-
-    def _entries(self, tree: str) -> Iterator[tuple[str, tuple[str, str]]]:
-        listed = git(self._path, "ls-tree", "-z", tree) if tree else ""
-        for line in filter(None, listed.split("\0")):
-            facts, name = line.split("\t", 1)
-            kind, _, object_id = facts.rpartition(" ")
-            yield name, (kind, object_id)
-
-    def _blob(self, content: str) -> str:
-        return git(self._path, "hash-object", "-w", "--stdin", input=content.encode()).strip()
-
-    def _commit_tree(self, tree: str, parent: str, change: Change) -> str:
-        at = change.date.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        facts = {**BOT, "DATE": at}
-        who = {f"GIT_{role}_{fact}": value for role in ("AUTHOR", "COMMITTER") for fact, value in facts.items()}
-        parents = ("-p", parent) if parent else ()
-        return git(self._path, "commit-tree", tree, *parents, env=who, input=change.message.encode()).strip()
 
     def _fetch(self) -> str:
         head = f"refs/heads/{self.branch}"
@@ -197,13 +161,7 @@ class GitRepository:
         return found[0]
 
     def _parsed(self, expression: str) -> str:
-        """The object that this names, or "". Callers put hashes in front and checked paths behind the colon."""
-        try:
-            return git(self._path, "rev-parse", "--quiet", "--verify", "--end-of-options", expression).strip()
-        except CommandFailed as error:
-            if error.returncode == 1 or "unknown revision" in error.stderr or "does not exist" in error.stderr:
-                return ""
-            raise
+        return parsed(self._path, expression)
 
     @cached_property
     def _address(self) -> str:
@@ -246,23 +204,6 @@ class GitRepository:
             shutil.rmtree(path, ignore_errors=True)
         git(self._path.parent, "init", "--quiet", "--bare", "--template=", "--", str(aside))
         aside.rename(self._path)
-
-
-_Nested = dict[str, "str | _Nested | None"]
-
-
-def _nested(files: Mapping[str, str | None]) -> _Nested:
-    """{"a/b": "text"} as {"a": {"b": "text"}}."""
-    root: _Nested = {}
-    for path, content in files.items():
-        *above, name = path.split("/")
-        node = root
-        for part in above:
-            below = node.setdefault(part, {})
-            assert isinstance(below, dict)
-            node = below
-        node[name] = content
-    return root
 
 
 def _wait_for(descriptor: int, path: Path) -> None:

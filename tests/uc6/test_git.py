@@ -10,6 +10,8 @@ import pytest
 from pydantic import SecretStr
 
 import common.git_client
+import common.git_objects
+from common import git_command
 from common.errors import AccessRefused, MlopsError
 from common.git_client import Change, GitRepository
 from common.settings import Git
@@ -114,7 +116,7 @@ class Killed(BaseException):
 
 def killing(at: int, *, before: bool) -> Iterator[Any]:
     """git as it is, until the `at`-th command of a run."""
-    real, count = common.git_client.git, 0
+    real, count = git_command.git, 0
 
     def git(*args: Any, **named: Any) -> str:
         nonlocal count
@@ -129,7 +131,9 @@ def killing(at: int, *, before: bool) -> Iterator[Any]:
     yield git
 
 
-@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize(
+    "before", [pytest.param(True, id="before", marks=pytest.mark.deep), pytest.param(False, id="after")]
+)
 def test_killed_before_or_after_any_git_command_and_run_again_there_is_one_commit_the_same_one(
     tmp_path: Path, before: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,7 +145,9 @@ def test_killed_before_or_after_any_git_command_and_run_again_there_is_one_commi
         killed = False
         with monkeypatch.context() as patch:
             if at:
-                patch.setattr(common.git_client, "git", next(killing(at, before=before)))
+                dying = next(killing(at, before=before))
+                patch.setattr(common.git_client, "git", dying)
+                patch.setattr(common.git_objects, "git", dying)
             try:
                 repository.publish(promotion())
             except Killed:
