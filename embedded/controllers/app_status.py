@@ -60,15 +60,14 @@ def written(
     return {**new, "reconciledAt": now} if must_tell or new != before else before
 
 
-def conditions(before: Document, said: Mapping[str, str], now: str, *, keep: bool = False) -> list[Document]:
+def conditions(before: Document, said: Mapping[str, str], now: str) -> list[Document]:
     """Conditions of these types with their messages, "" for none; their times stay while they say the same."""
     old = {each["type"]: each for each in before.get("conditions") or []}
-    made = [] if not keep else [each for kind, each in old.items() if kind not in said]
-    for kind, message in said.items():
-        if message:
-            same = old.get(kind, {}).get("message") == message
-            made.append(old[kind] if same else {"type": kind, "message": message, "lastTransitionTime": now})
-    return made
+    return [
+        old[kind] if old.get(kind, {}).get("message") == message
+        else {"type": kind, "message": message, "lastTransitionTime": now}
+        for kind, message in said.items() if message
+    ]  # fmt: skip
 
 
 def with_history(status: Document, state: Document, spec: Document, now: str) -> Document:

@@ -6,6 +6,7 @@ webhook; self-heals after a pause, as Argo CD does.
 
 import asyncio
 import contextlib
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,6 +27,20 @@ SELF_HEAL_SECONDS = 2.0
 REFRESH = "argocd.argoproj.io/refresh"
 Document = dict[str, Any]
 log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What git says of an Application: manifests at a revision; or why not.
+
+    `answers_refresh` where a refresh was asked for before git was read.
+    """
+
+    answers_refresh: bool
+    revision: str = ""
+    manifests: list[Document] | None = None
+    refused: str = ""
+    problem: str = ""
 
 
 class GitOps:
@@ -49,21 +64,22 @@ class GitOps:
 
     async def _look(self, application: Document) -> None:
         """Read git in a thread, then compare, sync and write the status in one go, in which nothing else happens."""
-        refused = self._why_refused(application)
-        revision, manifests, problem = "", None, ""
-        if not refused:
-            try:
-                revision, manifests = await asyncio.to_thread(self._rendered, application)
-            except (SourceError, RenderError) as error:
-                problem = str(error)
+        read = await self._read(application)
         with contextlib.suppress(ApiError):  # deleted meanwhile
             metadata = application["metadata"]
             live = self._objects.get(Target(APPLICATION, metadata["namespace"], metadata["name"]))
             if live["spec"] == application["spec"]:
-                self._reconcile(live, application, refused, problem, revision, manifests)
+                self._reconcile(live, read)
 
-    def _why_refused(self, application: Document) -> str:
-        return why_refused(self._project(application), application)
+    async def _read(self, application: Document) -> "_Read":
+        asked = REFRESH in (application["metadata"].get("annotations") or {})
+        if refused := why_refused(self._project(application), application):
+            return _Read(asked, refused=refused)
+        try:
+            revision, manifests = await asyncio.to_thread(self._rendered, application)
+        except (SourceError, RenderError) as error:
+            return _Read(asked, problem=str(error))
+        return _Read(asked, revision, manifests)
 
     def _project(self, application: Document) -> Document | None:
         namespace, name = application["metadata"]["namespace"], application["spec"]["project"]
@@ -78,39 +94,27 @@ class GitOps:
         revision = self._resolved[known][1]
         return revision, build(repository.files(revision), source.get("path", "."))
 
-    def _reconcile(
-        self,
-        live: Document,
-        seen: Document,
-        refused: str,
-        problem: str,
-        revision: str,
-        manifests: list[Document] | None,
-    ) -> None:
-        """`seen` is the Application as it was before git was read: only its refresh has been answered."""
+    def _reconcile(self, live: Document, read: "_Read") -> None:
+        """Bring the Application's objects to what was read, as far as that is due, and say how it is."""
         status, now = live.get("status") or {}, _now()
-        state, operation = status.get("operationState"), live.get("operation")
-        found = conditions(status, {"InvalidSpecError": refused, "ComparisonError": problem}, now)
-        observed = Observation(live, revision, self._resources(live, manifests) if manifests is not None else None)
+        observed, operation, trouble = self._observed(live, read), live.get("operation"), ""
         if operation is None and observed.is_out_of_sync:
             operation, trouble = self._due(live, observed)
-            found = conditions({"conditions": found}, {"SyncError": trouble}, now, keep=True)
-        ended = False
-        if operation is not None and observed.resources is not None:
-            state = self._proceeded(live, operation, state, observed, now)
-            ended = state["phase"] != "Running"
-            observed = Observation(live, revision, self._resources(live, manifests or []))
-        elif operation is not None:
-            state, ended = _failed(operation, state, refused or problem, now), True
+        state, ended = status.get("operationState"), False
+        if operation is not None:
+            state = self._proceeded(live, operation, state, observed, read, now)
+            ended, observed = state["phase"] != "Running", self._observed(live, read)
         if ended and state:
-            name = live["metadata"]["name"]
-            log.info(
-                "a sync ended", application=name, phase=state["phase"], revision=revision[:12], said=state["message"]
-            )
+            log.info("a sync ended", application=live["metadata"]["name"], phase=state["phase"], said=state["message"])
             status = with_history(status, state, live["spec"], now)
-        refreshed = REFRESH in (seen["metadata"].get("annotations") or {})
-        new = written(status, observed, state, found, now, must_tell=ended or refreshed)
-        self._write(live, new, None if ended else operation, refreshed)
+        said = {"InvalidSpecError": read.refused, "ComparisonError": read.problem, "SyncError": trouble}
+        found = conditions(status, said, now)
+        new = written(status, observed, state, found, now, must_tell=ended or read.answers_refresh)
+        self._write(live, new, None if ended else operation, read.answers_refresh)
+
+    def _observed(self, live: Document, read: "_Read") -> Observation:
+        resources = None if read.manifests is None else self._resources(live, read.manifests)
+        return Observation(live, read.revision, resources)
 
     def _resources(self, application: Document, manifests: list[Document]) -> list[Resource]:
         """What is wanted, beside what is there; and what this Application made that nobody wants any more."""
@@ -150,15 +154,16 @@ class GitOps:
         return {"initiatedBy": {"automated": True}, "sync": sync}, ""
 
     def _proceeded(
-        self, application: Document, operation: Document, state: Document | None, observed: Observation, now: str
-    ) -> Document:
+        self, application: Document, operation: Document, state: Document | None, seen: Observation, read: "_Read",
+        now: str,
+    ) -> Document:  # fmt: skip
         """The operation's state after what could be done now. One that is new to us starts."""
-        spec = application["spec"]
+        spec, project = application["spec"], self._project(application)
         if state is None or state["phase"] != "Running" or state["operation"] != operation:
-            state = begun(operation, observed.revision, spec["source"], now)
-        project = self._project(application)
-        assert project is not None
-        sync = Sync(self._objects, project, spec["destination"], operation, observed.resources or [])
+            state = begun(operation, read.revision, spec.get("source") or {}, now)
+        if seen.resources is None or project is None:
+            return {**state, "phase": "Error", "message": read.refused or read.problem, "finishedAt": now}
+        sync = Sync(self._objects, project, spec["destination"], operation, seen.resources)
         return sync.proceed(state, now)
 
     def _write(self, live: Document, status: Document, operation: Document | None, refreshed: bool) -> None:
@@ -176,11 +181,6 @@ class GitOps:
         if change(live) != live:
             target = Target(APPLICATION, metadata["namespace"], metadata["name"])
             self._objects.patch(target, change, Writer("argocd-controller"))
-
-
-def _failed(operation: Document, state: Document | None, why: str, now: str) -> Document:
-    started = (state or {}).get("startedAt", now) if (state or {}).get("phase") == "Running" else now
-    return {"operation": operation, "phase": "Error", "startedAt": started, "finishedAt": now, "message": why}
 
 
 def _seconds_since(text: str) -> float:

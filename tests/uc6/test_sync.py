@@ -1,6 +1,7 @@
 """Step 2: the cluster is as git says, whatever people do to it, and the old model serves where the new one cannot."""
 
 import shutil
+import time
 from typing import Any
 
 import pytest
@@ -150,6 +151,10 @@ def test_what_the_project_does_not_allow_is_not_made(world: Deployments, deliver
     with pytest.raises(NotDelivered, match=r"iter8.tools:Metric is not permitted in project"):
         world.sync()
     assert world.kube.get("Metric", "smuggled", world.production) is None
+    told = world.application()
+    assert [each["type"] for each in told["status"]["conditions"]] == ["SyncError"]
+    time.sleep(2.5)
+    assert world.application() == told, "what cannot be mended by trying again is not written again and again"
 
 
 def test_a_rollback_is_a_revert_that_restores_the_previous_digest_and_holds_the_version(
