@@ -44,12 +44,13 @@ FLAGS = (
     ),
     deadline_seconds=1800,
 )  # fmt: skip
-def run(tools: Tools, _promoted: PromotedModel) -> SyncedDeployment:
+def run(tools: Tools, promoted: PromotedModel) -> SyncedDeployment:
     """Take back where that is asked for; deliver the head of the branch; ask the endpoint."""
     rolled_back = take_back(tools) if tools.settings.uc6.rollback else ""
     head, wanted = tools.git.fetch(), delivery(tools)
     expected = deployment(tools, head)
-    was_there = is_declared(tools, head)
+    # Argo CD may have been quicker than we: what this run committed is this run's change all the same.
+    was_there = is_declared(tools, head) and not rolled_back and not promoted.created
     live = deliver(tools.argocd, wanted, is_ours(tools, head), tools.settings.uc6.timeout_seconds)
     tools.context.effect("sync", wanted.name, commit=head, version=expected.version)
     url = tools.kserve.wait_until_ready(expected)
@@ -60,7 +61,7 @@ def run(tools: Tools, _promoted: PromotedModel) -> SyncedDeployment:
         service=expected.service, version=expected.version, digest=expected.digest, sync=sync, health=health, url=url,
         commit=next(iter(tools.git.history(head, wanted.path)), head), golden_rows=golden.rows,
         max_difference=golden.max_difference, example=golden.example, rolled_back=rolled_back,
-        was_there=was_there and not rolled_back, history=history(tools, head),
+        was_there=was_there, history=history(tools, head),
     )  # fmt: skip
 
 
