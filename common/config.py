@@ -31,6 +31,7 @@ KNOWN_DEFAULTS = {"postgres", "postgres123", "minioadmin", "minioadmin123", "adm
 NEEDS_REMOTE = {
     "kubeflow": ("postgres", "minio", "mlflow"),
     "kubernetes": ("postgres", "minio", "mlflow"),
+    "argocd": ("git", "kubernetes"),
 }
 
 
@@ -137,6 +138,8 @@ def _services() -> tuple[str, ...]:
 
 def _refuse_contradictions(settings: Settings) -> None:
     services = settings.services()
+    if settings.environment != "development":
+        _refuse_laptop_values(settings)
     for name, needed in NEEDS_REMOTE.items():
         near = [other for other in needed if services[other].embedded]
         if not services[name].embedded and near:
@@ -149,10 +152,18 @@ def _refuse_contradictions(settings: Settings) -> None:
             "kubernetes is remote but prometheus is embedded: only model servers on this machine are read directly.",
             "Give prometheus an address and embedded: false.",
         )
+    if settings.uc1.namespace in settings.uc6.namespaces.values():
+        raise ConfigError(
+            f"UC1 and UC6 would both write to the namespace {settings.uc1.namespace}.",
+            "Give uc1.namespace and uc6.namespaces different names.",
+        )
+    if settings.uc6.auto_approve and settings.environment != "development":
+        raise ConfigError(
+            f"{settings.environment} refuses uc6.auto_approve: there a person approves what is promoted.",
+            "Set uc6.auto_approve: false.",
+        )
     if settings.environment == "production" and settings.uc2.inject:
         raise ConfigError("production refuses uc2.inject: its users would meet the faults.", "Try them in staging.")
-    if settings.environment != "development":
-        _refuse_laptop_values(settings)
 
 
 def _refuse_laptop_values(settings: Settings) -> None:

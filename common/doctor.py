@@ -12,7 +12,7 @@ from common.platform import address_of
 from common.settings import Settings
 from common.tools import Tools
 
-CLIENTS = ("postgres", "minio", "mlflow", "dvc", "kubernetes", "kubeflow", "prometheus")
+CLIENTS = ("postgres", "minio", "mlflow", "dvc", "git", "kubernetes", "kubeflow", "prometheus", "argocd")
 
 
 class Finding(NamedTuple):
@@ -84,6 +84,8 @@ def _probe_write(client: Any) -> bool:
 def _address(settings: Settings, name: str) -> str:
     if name == "kubeflow":
         return "this process" if settings.kubeflow.embedded else settings.kubeflow.host
+    if name == "argocd" and (settings.argocd.embedded or not settings.argocd.server):
+        return f"namespace {settings.argocd.namespace}, through kubernetes"
     if name == "kubernetes" and not settings.kubernetes.server:
         return settings.kubernetes.kubeconfig or "the pod's credentials"
     host, port, path = address_of(settings, name)

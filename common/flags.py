@@ -10,16 +10,21 @@ import argparse
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 
 @dataclass(frozen=True)
 class Flag:
-    """A flag such as "--version", the dotted path of the setting that it sets, and what --help says of it."""
+    """A flag such as "--version", the dotted path of the setting that it sets, and what --help says of it.
+
+    Where `alone` is given, the flag may stand without a value and then means that one.
+    """
 
     name: str
     path: str
     metavar: str
     help: str
+    alone: str = ""
 
     def assignment(self, value: str) -> str:
         """The value as --set would have it."""
@@ -37,7 +42,8 @@ def add_flags(parser: argparse.ArgumentParser, flags: Sequence[Flag]) -> None:
         return
     group = parser.add_argument_group("what these steps take")
     for flag in flags:
+        optional: dict[str, Any] = {"nargs": "?", "const": flag.alone} if flag.alone else {}
         group.add_argument(
-            flag.name, dest="set", action="append", type=flag.assignment, metavar=flag.metavar,
+            flag.name, dest="set", action="append", type=flag.assignment, metavar=flag.metavar, **optional,
             help=f"{flag.help} (the setting {flag.path})".replace("%", "%%"),
         )  # fmt: skip

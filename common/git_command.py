@@ -33,11 +33,11 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return {"GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=5", **own, **quiet, **(extra or {})}
 
 
-def git(where: Path, *args: str, env: Mapping[str, str] | None = None) -> str:
+def git(where: Path, *args: str, env: Mapping[str, str] | None = None, input: bytes | None = None) -> str:
     """Run one git command in `where` and return what it printed. Raises CommandFailed."""
     settings = [part for each in FIXED for part in ("-c", each)]
     command = ["git", *settings, *args]
-    return run_command(command, cwd=where, env=environment(env), deadline_seconds=DEADLINE_SECONDS)
+    return run_command(command, cwd=where, env=environment(env), deadline_seconds=DEADLINE_SECONDS, input=input)
 
 
 @contextmanager
@@ -69,14 +69,19 @@ def address(url: str) -> str:
     return clean.replace("://", f"://{user}@", 1) if user and parts.scheme.endswith("ssh") else clean
 
 
-def credentials(url: str) -> dict[str, str]:
-    """Environment that lets git log in with what the URL holds, at this URL only. Empty where it holds nothing."""
+def credentials(url: str, username: str = "", password: str = "") -> dict[str, str]:
+    """Environment that lets git log in, at this URL only: with what is given, else with what the URL holds.
+
+    Empty where nothing is known, and for ssh, whose agent knows: then the user's own credential helper may help.
+    """
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.username:
+    user = username or unquote(parts.username or "")
+    secret = password or (unquote(parts.password) if parts.password is not None and not username else "")
+    if parts.scheme not in ("http", "https") or not (user or secret):
         return {}
-    if parts.password is None:  # a credential helper knows the rest
-        return _configured(f"credential.{without_user(url)}.username", unquote(parts.username))
-    pair = f"{unquote(parts.username)}:{unquote(parts.password)}".encode()
+    if not secret:  # a credential helper knows the rest
+        return _configured(f"credential.{without_user(url)}.username", user)
+    pair = f"{user or 'git'}:{secret}".encode()
     header = f"Authorization: Basic {base64.b64encode(pair).decode()}"
     return _configured(f"http.{without_user(url)}.extraHeader", header)
 

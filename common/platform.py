@@ -17,7 +17,8 @@ from common.settings import Settings
 
 log = get_logger(__name__)
 USES = {"kserve": {"kubernetes", "minio"}, "feast": {"postgres", "minio"}, "kubeflow": {"mlflow", "minio", "postgres"},
-        "dvc": {"dvc", "minio"}, "mlflow": {"mlflow", "postgres", "minio"}}  # fmt: skip
+        "dvc": {"dvc", "minio"}, "mlflow": {"mlflow", "postgres", "minio"},
+        "argocd": {"kubernetes", "git"}}  # fmt: skip
 PROGRAM_NAMES = {"dvc": "git", "prometheus": "kubernetes"}
 START_SECONDS = 300
 
@@ -81,7 +82,8 @@ def address_of(settings: Settings, name: str) -> tuple[str, int, str | None]:
         return settings.postgres.host, settings.postgres.port, None
     urls = {"minio": settings.minio.url, "mlflow": settings.mlflow.tracking_uri, "dvc": settings.dvc.git_url,
             "kubernetes": settings.kubernetes.server, "git": settings.git.deployments_url,
-            "prometheus": settings.prometheus.url}  # fmt: skip
+            "prometheus": settings.prometheus.url,
+            "argocd": settings.argocd.server or settings.kubernetes.server}  # fmt: skip
     parts = urlsplit(urls[name])
     if parts.scheme in ("", "file"):
         return "", 0, parts.path

@@ -21,7 +21,10 @@ from common.errors import AccessRefused, GateRefused, MlopsError, StepFailed, Un
 from common.logger import get_logger
 from common.model_versions import (
     CHAMPION,
+    HELD,
     KEY,
+    PASSED,
+    PROPOSED,
     REJECTED,
     RETIRED,
     STATE,
@@ -39,7 +42,7 @@ T = TypeVar("T")
 
 PROBE_SECONDS = 3
 # Tags that are no longer true of a version that became champion after all.
-OF_THE_FALLEN = frozenset({"rejected_because", "retired_by"})
+OF_THE_FALLEN = frozenset({"rejected_because", "retired_by", "held_because"})
 QUIET = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -247,6 +250,21 @@ class Registry:
         rejected = self.tag(now, rejected_because=reason, state=REJECTED)
         self.settle(version.name)
         return rejected
+
+    def hold(self, version: Version, reason: str, successor: Version | None = None) -> Version:
+        """Say that the version was rolled back in production, and why; only a person brings it back.
+
+        Where it was champion, the one that serves again is champion now: no candidate gets there without a canary.
+        Its tag comes first and the alias last, so that a repeated call ends what a killed one began.
+        """
+        now = self.version(version.name, version.number) or version
+        next_one = self.version(version.name, successor.number) if successor else None
+        if now.state == CHAMPION and next_one and next_one.gate == PASSED and next_one.state in (RETIRED, PROPOSED):
+            because = f"version {now.version} was rolled back in production"
+            self._without(self.tag(next_one, promoted_because=because, state=CHAMPION), OF_THE_FALLEN)
+        held = self.tag(now, held_because=reason, approved_digest="", state=HELD)  # it was approved before this
+        self.settle(version.name)
+        return held
 
     def _without(self, version: Version, names: frozenset[str]) -> Version:
         """Delete the tags of these names."""

@@ -154,7 +154,23 @@ class Dvc(Service):
 class Git(Service):
     """The deployments repository that Argo CD watches."""
 
-    deployments_url: str = Field("", description="Git URL of the deployments repository.")
+    deployments_url: str = Field("", description="Git URL of the deployments repository: a path, ssh or https.")
+    branch: str = Field("main", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Branch that Argo CD follows.")
+    username: str = Field("", description="For https with a password or token; for ssh the agent knows.")
+    password: SecretStr = Field(SecretStr(""), description="Or a token; better: MLOPS_GIT__PASSWORD or password_file.")
+
+
+class Argocd(Service):
+    """Argo CD: through the Kubernetes API, or where `server` is set through its own REST API."""
+
+    server: str = Field("", description="URL of Argo CD's API; empty: its objects are written through kubernetes.")
+    token: SecretStr = Field(SecretStr(""), description="Token of an account with apiKey, for `server`.")
+    ca_file: str = Field("", description="CA bundle of `server`; empty: the system's.")
+    namespace: str = Field("argocd", description="Namespace that Argo CD keeps its objects in.")
+    application: str = Field("", description="Name of the Application; empty: <model>-<environment>.")
+    project: str = Field("", description="Name of the AppProject; empty: as the Application.")
+    destination: str = Field("https://kubernetes.default.svc", description="Cluster to deploy to, as Argo CD knows it.")
+    repository_url: str = Field("", description="Where Argo CD finds the deployments repository; empty: as git says.")
 
 
 class Feast(Section):
@@ -189,6 +205,7 @@ class Settings(BaseSettings):
     prometheus: Prometheus = Prometheus()
     dvc: Dvc = Dvc()
     git: Git = Git()
+    argocd: Argocd = Argocd()
     feast: Feast = Feast()
     ledger: LedgerPlace = LedgerPlace()
     iter8: Iter8 = Iter8()

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from common.paths import state_dir
 
 if TYPE_CHECKING:
+    from common.argocd_client import Applications
     from common.dvc_client import DataRepository
     from common.feast_client import FeatureStoreClient
+    from common.git_client import GitRepository
     from common.iter8_client import Experiments
     from common.k8s_client import Kubernetes
     from common.kubeflow_client import ClusterPipelines, LocalPipelines
@@ -117,6 +119,22 @@ class Tools:
         from common.iter8_client import Experiments
 
         return Experiments(self.kubernetes)
+
+    @cached_property
+    def git(self) -> "GitRepository":
+        from common.git_client import GitRepository
+
+        return GitRepository(self.settings.git, state_dir() / "git")
+
+    @cached_property
+    def argocd(self) -> "Applications":
+        from common.argocd_client import KubernetesApplications
+        from common.argocd_rest import RestApplications
+
+        section = self.settings.argocd
+        if section.server and not section.embedded:
+            return RestApplications(section)
+        return KubernetesApplications(self.kubernetes, section)
 
     @cached_property
     def prometheus(self) -> "Metrics":

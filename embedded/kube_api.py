@@ -61,6 +61,7 @@ async def _serve(port: int, state: Path, token: str) -> None:
     import uvicorn
 
     from common import logger
+    from embedded.controllers.gitops import GitOps
     from embedded.controllers.inference_service import InferenceServices
     from embedded.kube.api import Api
     from embedded.kube.objects import Objects
@@ -75,11 +76,12 @@ async def _serve(port: int, state: Path, token: str) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn raises the signal again when it has stopped; it must not end us before the model servers have.
         signal.signal(number, lambda *_: None)
-    watching = asyncio.create_task(controller.run())
+    watching = [asyncio.create_task(each.run()) for each in (controller, GitOps(objects))]
     try:
         await uvicorn.Server(config).serve()
     finally:
-        watching.cancel()
+        for task in watching:
+            task.cancel()
         await controller.stop()
 
 

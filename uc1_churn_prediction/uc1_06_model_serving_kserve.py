@@ -8,11 +8,11 @@ Raises   ModelNotServed (exit 1) with KServe's reason; StepFailed (1) when a pre
 Run it alone:  python uc1_churn_prediction/uc1_06_model_serving_kserve.py
 """
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from common.cli import main
 from common.errors import StepFailed
+from common.golden import golden_answers
 from common.serving_manifests import Deployment, service_name
 from common.step import step
 from common.tools import Tools
@@ -20,9 +20,6 @@ from uc1_churn_prediction.results import ServedModel, TrainedModels
 
 if TYPE_CHECKING:
     from common.registry import Version
-
-TOLERANCE = 1e-5
-TRIES = 500
 
 
 @step(
@@ -39,10 +36,10 @@ def run(tools: Tools, _models: TrainedModels) -> ServedModel:
         return left_to_the_canary(tools)
     wanted = declared(tools, champion(tools))
     url = deployed(tools, wanted)
-    golden = tools.minio.get_json(tools.minio.key(f"{wanted.uri}/golden.json"))
-    difference = largest_difference(tools, wanted, golden)
-    example = json.dumps(golden["rows"][len(golden["rows"]) // 2])
-    return served(tools, wanted, url, golden_rows=len(golden["rows"]), max_difference=difference, example=example)
+    golden = golden_answers(tools.minio, tools.kserve, wanted)
+    return served(
+        tools, wanted, url, golden_rows=golden.rows, max_difference=golden.max_difference, example=golden.example
+    )
 
 
 def observe(tools: Tools) -> dict[str, Any]:
@@ -107,28 +104,6 @@ def served(tools: Tools, wanted: Deployment, url: str, **found: Any) -> ServedMo
         model_name=wanted.model_name, namespace=wanted.namespace, version=wanted.version, digest=wanted.digest,
         uri=wanted.uri, url=url, runtime=tools.settings.kserve.runtime, **found,
     )  # fmt: skip
-
-
-def largest_difference(tools: Tools, wanted: Deployment, golden: dict[str, Any]) -> float:
-    """Largest distance to the probabilities that the model gave in training. Raises StepFailed beyond TOLERANCE."""
-    answered = ask_the_champion(tools, wanted, golden["rows"])
-    pairs = zip(answered, golden["probabilities"], strict=True)
-    difference = max(abs(float(served) - float(trained)) for served, trained in pairs)
-    if difference > TOLERANCE:
-        raise StepFailed(
-            f"The endpoint of {wanted.place} disagrees with the trained model by {difference:.2g} on golden rows.",
-            "Compare the versions of onnxruntime and scikit-learn in training and serving.",
-        )
-    return difference
-
-
-def ask_the_champion(tools: Tools, wanted: Deployment, rows: list[dict[str, Any]]) -> tuple[float, ...]:
-    """The champion's answer; one of the version before, on its way out, names another digest and is asked for again."""
-    for _ in range(TRIES):
-        prediction = tools.kserve.predict(wanted.namespace, wanted.service, rows, golden=True)
-        if prediction.digest in (wanted.digest, ""):
-            return prediction.probabilities
-    raise StepFailed(f"In {TRIES} requests to {wanted.place} the champion {wanted.digest[:12]} never answered.")
 
 
 if __name__ == "__main__":

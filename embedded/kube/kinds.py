@@ -54,16 +54,20 @@ INFERENCE_SERVICE = Kind("serving.kserve.io", "v1beta1", "InferenceService", "in
 SERVING_RUNTIME = Kind("serving.kserve.io", "v1alpha1", "ServingRuntime", "servingruntimes",
                        schema=schemas.SERVING_RUNTIME)  # fmt: skip
 
+# Argo CD writes status and operation on the main resource: it has no /status.
+APPLICATION = Kind("argoproj.io", "v1alpha1", "Application", "applications", ("app",), status_subresource=False,
+                   schema=schemas.APPLICATION)  # fmt: skip
+APP_PROJECT = Kind("argoproj.io", "v1alpha1", "AppProject", "appprojects", status_subresource=False,
+                   schema=schemas.APP_PROJECT)  # fmt: skip
+
 KINDS = (
     NAMESPACE,
     INFERENCE_SERVICE,
     SERVING_RUNTIME,
     Kind("iter8.tools", "v2alpha2", "Experiment", "experiments", schema=schemas.EXPERIMENT),
     Kind("iter8.tools", "v2alpha2", "Metric", "metrics", status_subresource=False, schema=schemas.METRIC),
-    # Argo CD writes status and operation on the main resource: it has no /status.
-    Kind("argoproj.io", "v1alpha1", "Application", "applications", ("app",), status_subresource=False,
-         schema=schemas.APPLICATION),
-    Kind("argoproj.io", "v1alpha1", "AppProject", "appprojects", status_subresource=False, schema=schemas.APP_PROJECT),
+    APPLICATION,
+    APP_PROJECT,
 )  # fmt: skip
 
 _BY_PATH = {(kind.group, kind.version, kind.plural): kind for kind in KINDS}

@@ -125,6 +125,10 @@ def test_the_tools_own_variables_hold_for_remote_sections_only(tmp_path: Path, m
         ("environment: production\npostgres: {password: postgres123}\n", "postgres.password is a well-known default"),
         ("environment: staging\ngit: {embedded: true}\n", "staging refuses the embedded git"),
         ("environment: production\nuc2: {inject: errors=5%}\n", "production refuses uc2.inject"),
+        ("environment: staging\nuc6: {auto_approve: true}\n", "staging refuses uc6.auto_approve"),
+        ("argocd: {embedded: false}\n", "argocd is remote but git, kubernetes is embedded"),
+        ("uc6: {namespaces: {production: models}}\n", "UC1 and UC6 would both write to the namespace models"),
+        ("uc6: {to: prod}\n", "The setting uc6 is wrong: uc6.to is 'prod'"),
         (
             "uc2: {inject: slow=1}\n",
             "The setting uc2.inject is wrong: Faults are latency=300ms, errors=5%",

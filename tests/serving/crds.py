@@ -16,6 +16,8 @@ FILES = {
     "ServingRuntime": "kserve/full__serving.kserve.io_servingruntimes.yaml",
     "Experiment": "iter8/iter8.tools_experiments.v2alpha2.yaml",
     "Metric": "iter8/iter8.tools_metrics.v2alpha2.yaml",
+    "Application": "argocd/application-crd.v3.5.1.yaml",
+    "AppProject": "argocd/appproject-crd.v3.5.1.yaml",
 }
 
 
