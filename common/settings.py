@@ -157,6 +157,22 @@ class Git(Service):
     deployments_url: str = Field("", description="Git URL of the deployments repository.")
 
 
+class Marquez(Service):
+    """Marquez, where lineage goes; embedded, a server of ours with the same API."""
+
+    url: str = Field("http://localhost:5050", description="URL of the API, without /api/v1.")
+    namespace: str = Field("mlops", min_length=1, description="Namespace of our jobs there.")
+    token: SecretStr = Field(SecretStr(""), description="Bearer token, where a proxy in front of it wants one.")
+    timeout_seconds: float = Field(2, gt=0, description="How long an answer may take; no step waits for it.")
+
+    @field_validator("url")
+    @classmethod
+    def _without_password(cls, url: str) -> str:
+        if "@" in url:
+            raise ValueError("user and password do not belong in it, set marquez.token")
+        return url
+
+
 class Feast(Section):
     """The feature store; it lives in PostgreSQL and S3."""
 
@@ -189,6 +205,7 @@ class Settings(BaseSettings):
     prometheus: Prometheus = Prometheus()
     dvc: Dvc = Dvc()
     git: Git = Git()
+    marquez: Marquez = Marquez()
     feast: Feast = Feast()
     ledger: LedgerPlace = LedgerPlace()
     iter8: Iter8 = Iter8()
