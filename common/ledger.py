@@ -51,6 +51,17 @@ def ledger_to_read(settings: "Settings") -> "Ledger | None":
     return Ledger(place, read_only=True) if place.exists() else None
 
 
+@contextlib.contextmanager
+def opened(settings: "Settings") -> Iterator["Ledger"]:
+    """The ledger of this configuration, once more: for a step that appends to it itself."""
+    url = settings.ledger.url.get_secret_value()
+    ledger = Ledger(sa.make_url(url) if url else ledger_file(settings))
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
 def ledger_file(settings: "Settings") -> Path:
     """Where this machine keeps it; one for each environment, whose results must not become another's inputs."""
     name = "ledger.db" if settings.environment == "development" else f"ledger.{settings.environment}.db"
@@ -127,6 +138,12 @@ class Ledger:
     def latest(self, kind: str) -> Event | None:
         """The newest event of a kind."""
         return self._first(_events.c.kind == kind)
+
+    def of_kind(self, kind: str) -> list[Event]:
+        """Every event of a kind, in order."""
+        query = sa.select(_events).where(_events.c.kind == kind).order_by(_events.c.seq)
+        with self._translated("read"), self._engine.connect() as connection:
+            return [_event(row) for row in connection.execute(query)]
 
     def runs_after(self, seq: int, kinds: tuple[str, ...]) -> list[str]:
         """The runs with an event of one of these kinds after a sequence number, in the order of the first of them."""

@@ -37,7 +37,7 @@ def _page(whole: dict[str, Any]) -> str:
     from common.lineage_graph import graph_of
     from common.lineage_page import as_page
 
-    return as_page(graph_of(whole), "Everything that is known", "")
+    return as_page(graph_of(whole["graph"]), "Everything that is known", "")
 
 
 if __name__ == "__main__":
