@@ -188,7 +188,7 @@ def _pipeline_of(step: str) -> str:
 def _document(event: "RunEvent") -> Document:
     from openlineage.client.serde import Serde
 
-    return _named(Serde.to_dict(event))
+    return dict(_named(Serde.to_dict(event)))
 
 
 def _named(value: Any) -> Any:

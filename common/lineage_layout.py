@@ -5,6 +5,7 @@ its longest path, lead long edges through places of their own in the layers betw
 neighbours are, then pull boxes towards their neighbours as far as their distance allows.
 """
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -32,7 +33,7 @@ def layout_of(graph: Graph) -> Layout:
     forward = {edge: (edge[1], edge[0]) if edge in turned else edge for edge in graph.edges}
     level = _levels(list(graph.nodes), set(forward.values()))
     chains = {edge: _chain(number, *forward[edge], level) for number, edge in enumerate(graph.edges)}
-    links = {pair for chain in chains.values() for pair in zip(chain, chain[1:], strict=False)}
+    links = {pair for chain in chains.values() for pair in itertools.pairwise(chain)}
     layers = _ordered(_layers(level), links)
     middle = _placed(layers, links, graph)
     return _drawn(graph, level, middle, chains, turned)
@@ -128,7 +129,7 @@ def _ordered(layers: list[list[str]], links: set[Edge]) -> list[list[str]]:
 
 def _crossings(layers: Sequence[Sequence[str]], right: Mapping[str, Sequence[str]]) -> int:
     count = 0
-    for layer, following in zip(layers, layers[1:], strict=False):
+    for layer, following in itertools.pairwise(layers):
         place = {node: n for n, node in enumerate(following)}
         ends = [sorted(place[each] for each in right.get(node, ())) for node in layer]
         count += sum(a > b for n, upper in enumerate(ends) for lower in ends[n + 1 :] for a in upper for b in lower)

@@ -1,5 +1,6 @@
 """The lineage graph as an SVG picture: readable on light and on dark, on its own or inside the page."""
 
+import itertools
 from collections.abc import Collection, Sequence
 from html import escape
 
@@ -57,7 +58,7 @@ def _edge(a: str, b: str, points: Sequence[tuple[float, float]]) -> str:
 def _path(points: Sequence[tuple[float, float]]) -> str:
     """Curves that leave and arrive level; straight where the line passes a layer."""
     drawn = [f"M{points[0][0]:.0f} {points[0][1]:.1f}"]
-    for (x, y), (to_x, to_y) in zip(points, points[1:], strict=False):
+    for (x, y), (to_x, to_y) in itertools.pairwise(points):
         bend = (to_x - x) / 2
         drawn.append(f"C{x + bend:.0f} {y:.1f} {to_x - bend:.0f} {to_y:.1f} {to_x:.0f} {to_y:.1f}")
     return "".join(drawn)

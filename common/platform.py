@@ -17,7 +17,8 @@ from common.settings import Settings
 
 log = get_logger(__name__)
 USES = {"kserve": {"kubernetes", "minio"}, "feast": {"postgres", "minio"}, "kubeflow": {"mlflow", "minio", "postgres"},
-        "dvc": {"dvc", "minio"}, "mlflow": {"mlflow", "postgres", "minio"}, "marquez": {"marquez", "postgres"}}  # fmt: skip
+        "dvc": {"dvc", "minio"}, "mlflow": {"mlflow", "postgres", "minio"},
+        "marquez": {"marquez", "postgres"}}  # fmt: skip
 PROGRAM_NAMES = {"dvc": "git", "prometheus": "kubernetes"}
 START_SECONDS = 300
 

@@ -1,6 +1,7 @@
 """Impact in plain words: what follows when something changes, what it is made from, and the stream as a tree."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from common.lineage_graph import KINDS, Graph, Node
 from uc4_data_lineage.results import Versions
@@ -28,26 +29,53 @@ def _listed(graph: Graph, focus: str, way: str, versions: Sequence[Versions]) ->
 
 
 def text(graph: Graph, focus: str, direction: str, versions: Sequence[Versions]) -> str:
-    """The whole answer for a terminal: what it is, what follows, what it is made from, and the stream."""
-    node = graph.nodes[focus]
-    lines = [f"{node.title}: {node.words} {node.name} on {node.namespace}" + (f", {r}" if (r := _rows(node)) else "")]
-    if direction != "up":
-        lines += ["", f"If {node.title} changes:", *_table(graph, focus, "down", versions, NOTHING_BELOW)]
-    if direction != "down":
-        lines += ["", f"{node.title} is made from:", *_table(graph, focus, "up", versions, NOTHING_ABOVE)]
+    """The whole answer for a terminal: in short, and the stream as a tree."""
+    lines = [in_short(graph, focus, direction, versions)]
     for way, said in (("down", "From it, step by step:"), ("up", "To it, step by step, backwards:")):
         if direction in (way, "both") and graph.next(focus, up=way == "up"):
             lines += ["", said, *tree(graph, focus, way == "up")]
     return "\n".join(lines)
 
 
+def in_short(graph: Graph, focus: str, direction: str, versions: Sequence[Versions]) -> str:
+    """What it is, what follows when it changes, and what it is made from."""
+    node = graph.nodes[focus]
+    lines = [f"{node.title}: {node.words} {node.name} on {node.namespace}" + (f", {r}" if (r := _rows(node)) else "")]
+    if direction != "up":
+        lines += ["", f"If {node.title} changes:", *_table(graph, focus, "down", versions, NOTHING_BELOW)]
+    if direction != "down":
+        lines += ["", f"{node.title} is made from:", *_table(graph, focus, "up", versions, NOTHING_ABOVE)]
+    return "\n".join(lines)
+
+
 def _table(graph: Graph, focus: str, way: str, versions: Sequence[Versions], nothing: str) -> list[str]:
     nodes = _datasets(graph, focus, way)
     lines = [f"  {_word(kind, of_kind):15} {_named(kind, of_kind, versions)}" for kind, of_kind in _by_kind(nodes)]
-    steps = sorted(graph.nodes[n].name.split(".")[-1] for n in graph.reach(focus, way) if graph.nodes[n].kind == "job")
-    if steps and way == "down":
-        lines.append(f"  {'runs again':15} {', '.join(steps)}")
+    if way == "down" and (steps := _steps(graph.nodes[each].name for each in graph.reach(focus, way))):
+        lines.append(f"  {'runs again':15} {steps}")
     return lines or [f"  {nothing}"]
+
+
+def _steps(names: Iterable[str]) -> str:
+    """Such as "uc1 steps 01, 02, 03; uc2 step 01": jobs are called <pipeline>.<pipeline>_<number>_<what it does>."""
+    numbers: dict[str, list[str]] = {}
+    for pipeline, _, step in (name.partition(".") for name in sorted(names)):
+        if step.startswith(f"{pipeline}_"):
+            numbers.setdefault(pipeline, []).append(step.split("_")[1])
+    return "; ".join(f"{pipeline} step{'s' * (len(own) > 1)} {', '.join(own)}" for pipeline, own in numbers.items())
+
+
+def with_versions(graph: Graph, versions: Sequence[Versions]) -> Graph:
+    """The graph, in which models say which of their versions are in use."""
+    said = {each.model: _versions(each).strip() for each in versions}
+    nodes = {name: _versioned(node, said.get(node.name, "")) for name, node in graph.nodes.items()}
+    return replace(graph, nodes=nodes)
+
+
+def _versioned(node: Node, said: str) -> Node:
+    if node.kind != "model" or not said:
+        return node
+    return replace(node, subtitle=f"model · {said}", facts=(("versions", said), *node.facts))
 
 
 def tree(graph: Graph, start: str, up: bool) -> list[str]:

@@ -48,7 +48,9 @@ def delivered(tools: Tools, ledger: "Ledger") -> "list[Due]":
 
     done = deliver(ledger, tools.marquez)
     if done.problem:
-        raise Unavailable(f"Lineage could not be sent: {done.problem}", "Look at marquez.url; then run this step again.")
+        raise Unavailable(
+            f"Lineage could not be sent: {done.problem}", "Look at marquez.url; then run this step again."
+        )
     own = {(due.run_id, due.kind) for due in due_of(ledger, tools.context.run_id)}
     return [due for due in done.sent if (due.run_id, due.kind) not in own]
 
@@ -64,7 +66,7 @@ def refuse_unless_all_are_there(tools: Tools, missing: "tuple[Due, ...]") -> Non
     """Raise StepFailed where the server says yes to events and does not have them afterwards."""
     if missing:
         raise StepFailed(
-            f"{tools.marquez.place} took {len(missing):,} events and does not have them, the first of {missing[0].job}.",
+            f"{tools.marquez.place} took {len(missing):,} events and does not have them; the first: {missing[0].job}.",
             "Is it Marquez that answers there? Look at its log.",
         )
 
@@ -76,9 +78,7 @@ def note_mended(tools: Tools, ledger: "Ledger", sent: "list[Due]") -> None:
         ledger.append(tools.context.run_id, "lineage_mended", body={"sent": len(sent)})
 
 
-def stored(
-    tools: Tools, ledger: "Ledger", due: int, sent: "list[Due]", doubled: int, since: datetime
-) -> LineageStored:
+def stored(tools: Tools, ledger: "Ledger", due: int, sent: "list[Due]", doubled: int, since: datetime) -> LineageStored:
     """The result: all that is due is there."""
     from uc4_data_lineage.delivery import letters
 

@@ -78,9 +78,12 @@ def published(tools: Tools, graph: "Graph", made: Impact) -> Impact:
     from common.lineage_layout import layout_of
     from common.lineage_page import as_page
     from common.lineage_svg import as_svg
+    from uc4_data_lineage import impact
 
+    said = impact.in_short(graph, made.node, made.direction, made.versions)
+    graph = impact.with_versions(graph, made.versions)
     title, where = f"Lineage of {made.focus}", key(made)
-    page = as_page(graph, title, made.written, [made.node], made.direction)
+    page = as_page(graph, title, said, [made.node], made.direction)
     picture = as_svg(graph, layout_of(graph), [made.node], title)
     uri = tools.minio.put_bytes(f"{where}.html", page.encode())
     tools.context.effect("page", uri)

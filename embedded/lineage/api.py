@@ -111,8 +111,8 @@ def _listed(work: Work, request: Request, parts: list[str]) -> Document:
         case ["tags"]:
             return {"tags": []}
         case ["events", "lineage"]:
-            span = (time_of(query[name]) if query.get(name) else None for name in ("after", "before"))
-            return queries.events(work, *span, query.get("sortDirection", "desc").lower() == "asc", page)
+            after, before = (time_of(query[name]) if query.get(name) else None for name in ("after", "before"))
+            return queries.events(work, after, before, query.get("sortDirection", "desc").lower() == "asc", page)
         case ["search"]:
             kind, by_time = query.get("filter"), query.get("sort", "NAME").upper() == "UPDATE_AT"
             kind = kind.upper() if kind else None

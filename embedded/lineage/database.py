@@ -27,8 +27,8 @@ CREATE TABLE IF NOT EXISTS jobs (
     outputs JSONB NOT NULL DEFAULT '[]', current_version TEXT, created_at TIMESTAMPTZ NOT NULL,
     updated_at TIMESTAMPTZ NOT NULL, PRIMARY KEY (namespace, name));
 CREATE TABLE IF NOT EXISTS job_versions (
-    version TEXT PRIMARY KEY, namespace TEXT NOT NULL, name TEXT NOT NULL, inputs JSONB NOT NULL, outputs JSONB NOT NULL,
-    location TEXT, facets JSONB NOT NULL, run_id TEXT, created_at TIMESTAMPTZ NOT NULL);
+    version TEXT PRIMARY KEY, namespace TEXT NOT NULL, name TEXT NOT NULL, inputs JSONB NOT NULL,
+    outputs JSONB NOT NULL, location TEXT, facets JSONB NOT NULL, run_id TEXT, created_at TIMESTAMPTZ NOT NULL);
 CREATE TABLE IF NOT EXISTS runs (
     id TEXT PRIMARY KEY, namespace TEXT NOT NULL, job_name TEXT NOT NULL, state TEXT NOT NULL, job_version TEXT,
     nominal_start TIMESTAMPTZ, nominal_end TIMESTAMPTZ, started_at TIMESTAMPTZ, ended_at TIMESTAMPTZ,
@@ -120,6 +120,14 @@ class Work:
     def one(self, statement: str, **values: Any) -> Row | None:
         """The first row, or None."""
         return next(iter(self.all(statement, **values)), None)
+
+    def page(self, source: str, order: str, limit: int, offset: int, **values: Any) -> tuple[Sequence[Row], int]:
+        """A part of a table, and how many rows it has in all. `source` and `order` are ours, never a user's."""
+        rows = self.all(
+            f"SELECT * FROM {source} ORDER BY {order} LIMIT %(limit)s OFFSET %(offset)s",  # noqa: S608
+            limit=limit, offset=offset, **values,
+        )  # fmt: skip
+        return rows, self.count(f"SELECT count(*) FROM {source}", **values)  # noqa: S608
 
     def count(self, statement: str, **values: Any) -> int:
         """The number that a query counts."""

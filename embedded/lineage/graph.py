@@ -112,10 +112,14 @@ def column_lineage(work: Work, start: nodes.Node, depth: int, downstream: bool) 
 
 def _inputs(row: Row) -> dict[str, list[tuple[str, str, str]]]:
     said = row["facets"].get("columnLineage", {}).get("fields", {})
-    return {field: [(i["namespace"], i["name"], i["field"]) for i in each["inputFields"]] for field, each in said.items()}
+    return {
+        field: [(i["namespace"], i["name"], i["field"]) for i in each["inputFields"]] for field, each in said.items()
+    }
 
 
-def _field_node(key: tuple[str, str, str], rows: dict[Key, Row], made_of: dict[Key, Any], reached: set[Any]) -> Document:
+def _field_node(
+    key: tuple[str, str, str], rows: dict[Key, Row], made_of: dict[Key, Any], reached: set[Any]
+) -> Document:
     own = ":".join(("datasetField", *key))
     sources = made_of.get(key[:2], {}).get(key[2], [])
     types = {field["name"]: field["type"] for field in rows.get(key[:2], {"fields": []})["fields"]}

@@ -19,7 +19,7 @@ class Page(NamedTuple):
 
 def namespaces(work: Work, page: Page) -> Document:
     """Every namespace."""
-    rows = work.all("SELECT * FROM namespaces ORDER BY name LIMIT %(limit)s OFFSET %(offset)s", **page._asdict())
+    rows, _ = work.page("namespaces", "name", *page)
     return {"namespaces": [shapes.namespace(row) for row in rows]}
 
 
@@ -41,20 +41,17 @@ def put_namespace(work: Work, name: str, owner: str, description: str | None) ->
 
 def sources(work: Work, page: Page) -> Document:
     """Every data source."""
-    rows = work.all("SELECT * FROM sources ORDER BY name LIMIT %(limit)s OFFSET %(offset)s", **page._asdict())
+    rows, _ = work.page("sources", "name", *page)
     return {"sources": [shapes.source(row) for row in rows]}
 
 
 def jobs(work: Work, space: str | None, page: Page) -> Document:
     """The jobs of a namespace, or of all, with their newest runs."""
-    where = "WHERE %(space)s::text IS NULL OR namespace = %(space)s"
-    rows = work.all(
-        f"SELECT * FROM jobs {where} ORDER BY updated_at DESC, name LIMIT %(limit)s OFFSET %(offset)s",
-        space=space, **page._asdict(),
-    )  # fmt: skip
+    own = "jobs WHERE %(space)s::text IS NULL OR namespace = %(space)s"
+    rows, total = work.page(own, "updated_at DESC, name", *page, space=space)
     runs = latest_runs(work, NEWEST_RUNS)
     found = [shapes.job(row, runs.get((row["namespace"], row["name"]), [])) for row in rows]
-    return {"jobs": found, "totalCount": work.count(f"SELECT count(*) FROM jobs {where}", space=space)}
+    return {"jobs": found, "totalCount": total}
 
 
 def job(work: Work, space: str, name: str) -> Document | None:
@@ -66,19 +63,15 @@ def job(work: Work, space: str, name: str) -> Document | None:
 
 def job_versions(work: Work, space: str, name: str, page: Page) -> Document:
     """What a job read and wrote at times, newest first."""
-    rows = work.all(
-        "SELECT * FROM job_versions WHERE namespace = %(space)s AND name = %(name)s"
-        " ORDER BY created_at DESC LIMIT %(limit)s OFFSET %(offset)s", space=space, name=name, **page._asdict(),
-    )  # fmt: skip
-    return {"versions": [shapes.job_version(row) for row in rows], "totalCount": len(rows)}
+    own = "job_versions WHERE namespace = %(space)s AND name = %(name)s"
+    rows, total = work.page(own, "created_at DESC", *page, space=space, name=name)
+    return {"versions": [shapes.job_version(row) for row in rows], "totalCount": total}
 
 
 def runs(work: Work, space: str, name: str, page: Page) -> Document:
     """The runs of a job, newest first."""
-    where = "WHERE namespace = %(space)s AND job_name = %(name)s"
-    rows = work.all(f"SELECT * FROM runs {where} ORDER BY created_at DESC, id LIMIT %(limit)s OFFSET %(offset)s",
-                    space=space, name=name, **page._asdict())  # fmt: skip
-    total = work.count(f"SELECT count(*) FROM runs {where}", space=space, name=name)
+    own = "runs WHERE namespace = %(space)s AND job_name = %(name)s"
+    rows, total = work.page(own, "created_at DESC, id", *page, space=space, name=name)
     return {"runs": [shapes.run(row) for row in rows], "totalCount": total}
 
 
@@ -101,8 +94,8 @@ def run_facets(work: Work, run_id: str, kind: str) -> Document | None:
 def latest_runs(work: Work, count: int) -> dict[tuple[str, str], list[Document]]:
     """The newest runs of every job."""
     rows = work.all(
-        "SELECT * FROM (SELECT *, row_number() OVER (PARTITION BY namespace, job_name ORDER BY created_at DESC, id) AS n"
-        " FROM runs) AS numbered WHERE n <= %(count)s ORDER BY n", count=count,
+        "SELECT * FROM (SELECT *, row_number() OVER (PARTITION BY namespace, job_name ORDER BY created_at DESC, id)"
+        " AS place FROM runs) AS numbered WHERE place <= %(count)s ORDER BY place", count=count,
     )  # fmt: skip
     found: dict[tuple[str, str], list[Document]] = {}
     for row in rows:
@@ -112,10 +105,7 @@ def latest_runs(work: Work, count: int) -> dict[tuple[str, str], list[Document]]
 
 def datasets(work: Work, space: str, page: Page) -> Document:
     """The datasets of a namespace."""
-    where = "WHERE namespace = %(space)s"
-    rows = work.all(f"SELECT * FROM datasets {where} ORDER BY name LIMIT %(limit)s OFFSET %(offset)s",
-                    space=space, **page._asdict())  # fmt: skip
-    total = work.count(f"SELECT count(*) FROM datasets {where}", space=space)
+    rows, total = work.page("datasets WHERE namespace = %(space)s", "name", *page, space=space)
     return {"datasets": [shapes.dataset(row) for row in rows], "totalCount": total}
 
 
@@ -138,27 +128,23 @@ def dataset_versions(work: Work, space: str, name: str, page: Page, version: str
 
 def events(work: Work, after: datetime | None, before: datetime | None, oldest_first: bool, page: Page) -> Document:
     """Events as they came, of a span of their own times: `after` included, `before` not."""
-    where = ("WHERE (%(after)s::timestamptz IS NULL OR event_time >= %(after)s)"
-             " AND (%(before)s::timestamptz IS NULL OR event_time < %(before)s)")  # fmt: skip
-    order = "ASC" if oldest_first else "DESC"
-    rows = work.all(
-        f"SELECT event FROM lineage_events {where} ORDER BY event_time {order}, id {order}"
-        " LIMIT %(limit)s OFFSET %(offset)s", after=after, before=before, **page._asdict(),
-    )  # fmt: skip
-    total = work.count(f"SELECT count(*) FROM lineage_events {where}", after=after, before=before)
+    span = ("lineage_events WHERE (%(after)s::timestamptz IS NULL OR event_time >= %(after)s)"
+            " AND (%(before)s::timestamptz IS NULL OR event_time < %(before)s)")  # fmt: skip
+    order = "event_time ASC, id ASC" if oldest_first else "event_time DESC, id DESC"
+    rows, total = work.page(span, order, *page, after=after, before=before)
     return {"events": [row["event"] for row in rows], "totalCount": total}
 
 
 def search(work: Work, text: str, kind: str | None, space: str | None, by_time: bool, limit: int) -> Document:
     """Datasets and jobs whose name holds a text, in any case."""
-    query = " UNION ALL ".join(
-        f"SELECT '{each}' AS type, name, updated_at, namespace FROM {table}"
-        " WHERE position(lower(%(text)s) IN lower(name)) > 0"
-        for each, table in (("DATASET", "datasets"), ("JOB", "jobs")) if kind in (None, each)
+    rows = work.all(
+        "SELECT * FROM (SELECT 'DATASET' AS type, name, updated_at, namespace FROM datasets"
+        " UNION ALL SELECT 'JOB', name, updated_at, namespace FROM jobs) AS known"
+        " WHERE position(lower(%(text)s) IN lower(name)) > 0 AND (%(kind)s::text IS NULL OR type = %(kind)s)"
+        " AND (%(space)s::text IS NULL OR namespace = %(space)s)"
+        " ORDER BY CASE WHEN %(by_time)s THEN updated_at END DESC, name, type LIMIT %(limit)s",
+        text=text, kind=kind, space=space, by_time=by_time, limit=limit,
     )  # fmt: skip
-    order = "updated_at DESC" if by_time else "name"
-    rows = work.all(f"SELECT * FROM ({query}) AS found WHERE %(space)s::text IS NULL OR namespace = %(space)s"
-                    f" ORDER BY {order}, type LIMIT %(limit)s", text=text, space=space, limit=limit)  # fmt: skip
     return {"totalCount": len(rows), "results": [_result(row) for row in rows]}
 
 

@@ -101,18 +101,19 @@ def _see_dataset(work: Work, event: Happened, said: Document, side: str) -> Docu
     _see_source(work, facets.get("dataSource", {}), namespace, event.at)
     written = side == "outputs"
     # Who only reads a dataset may know little of it: it adds what nobody has said, and replaces nothing.
-    merged = "datasets.facets || excluded.facets" if written else "excluded.facets || datasets.facets"
     fields = [{"name": f["name"], "type": f.get("type"), "tags": [], "description": f.get("description")}
               for f in facets.get("schema", {}).get("fields", [])]  # fmt: skip
     work.run(
         "INSERT INTO datasets (namespace, name, source_name, description, fields, facets, lifecycle, created_at,"
         " updated_at) VALUES (%(namespace)s, %(name)s, %(source)s, %(said)s, %(fields)s, %(facets)s, %(lifecycle)s,"
         " %(at)s, %(at)s) ON CONFLICT (namespace, name) DO UPDATE SET updated_at = excluded.updated_at,"
-        f" facets = {merged}, description = coalesce(excluded.description, datasets.description),"
+        " facets = CASE WHEN %(written)s THEN datasets.facets || excluded.facets"
+        " ELSE excluded.facets || datasets.facets END,"
+        " description = coalesce(excluded.description, datasets.description),"
         " fields = CASE WHEN excluded.fields = '[]' THEN datasets.fields ELSE excluded.fields END",
         namespace=namespace, name=name, source=facets.get("dataSource", {}).get("name") or "default", fields=fields,
         facets=facets, lifecycle=facets.get("lifecycleStateChange", {}).get("lifecycleStateChange"), at=event.at,
-        said=facets.get("documentation", {}).get("description"),
+        said=facets.get("documentation", {}).get("description"), written=written,
     )  # fmt: skip
     version = _written(work, event, namespace, name) if written else _read(work, event, namespace, name)
     own = said.get("outputFacets" if written else "inputFacets") or {}
@@ -170,8 +171,9 @@ def _see_version(work: Work, event: Happened, sides: dict[str, list[Document]]) 
     version = str(uuid.uuid5(PLACE, json.dumps([event.namespace, event.job, location, reads, writes])))
     common: dict[str, Any] = {"namespace": event.namespace, "name": event.job, "version": version, "run": event.run}
     work.run(
-        "INSERT INTO job_versions SELECT %(version)s, namespace, name, %(reads)s, %(writes)s, location, facets, %(run)s,"
-        " %(at)s FROM jobs WHERE namespace = %(namespace)s AND name = %(name)s ON CONFLICT (version) DO NOTHING",
+        "INSERT INTO job_versions SELECT %(version)s, namespace, name, %(reads)s, %(writes)s, location, facets,"
+        " %(run)s, %(at)s FROM jobs WHERE namespace = %(namespace)s AND name = %(name)s"
+        " ON CONFLICT (version) DO NOTHING",
         reads=reads, writes=writes, at=event.at, **common,
     )  # fmt: skip
     work.run("UPDATE jobs SET current_version = %(version)s, inputs = %(reads)s, outputs = %(writes)s"
