@@ -1,7 +1,8 @@
 """Finds what a person means by `customers`: a node of the graph, by its whole name or by the last part of it."""
 
+import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from common.errors import UsageError
@@ -10,7 +11,7 @@ from common.lineage_graph import KINDS, SCHEMES
 Document = dict[str, Any]
 
 
-def chosen(text: str, found: Iterable[Document]) -> str:
+def chosen(text: str, found: Sequence[Document]) -> str:
     """The id of the node that is meant. Raises UsageError where nothing is, or several are, naming those that are near.
 
     The whole name counts more than its end, and what stands further up the stream more than what is made of it: a table
@@ -18,7 +19,7 @@ def chosen(text: str, found: Iterable[Document]) -> str:
     """
     ranked = sorted((rank, str(each["nodeId"])) for each in found if (rank := _rank(text, each)) is not None)
     if not ranked:
-        near = ", ".join(sorted({each["name"] for each in found})[:8])
+        near = ", ".join(_near(text, sorted({str(each["name"]) for each in found})))
         raise UsageError(
             f"Lineage knows no dataset, model, service or step called {text}.",
             f"Near it: {near}." if near else "Has it run? `python run_all.py` runs everything.",
@@ -42,6 +43,13 @@ def _rank(text: str, found: Document) -> tuple[int, int] | None:
 def _ends(name: str) -> Sequence[str]:
     """The last parts of a name: of a path, of a qualified table, of a job with its pipeline."""
     return [name[match.end() :] for match in re.finditer(r"[./]", name)]
+
+
+def _near(text: str, names: Sequence[str]) -> list[str]:
+    """Names that are written much like it, wholly or in their last part; else the first few."""
+    ends = {end: name for name in names for end in (name, *_ends(name))}
+    alike = difflib.get_close_matches(text, ends, 5, 0.6)
+    return list(dict.fromkeys(ends[end] for end in alike)) or list(names[:5])
 
 
 def asked(text: str) -> str:

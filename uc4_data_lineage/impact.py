@@ -40,7 +40,9 @@ def text(graph: Graph, focus: str, direction: str, versions: Sequence[Versions])
 def in_short(graph: Graph, focus: str, direction: str, versions: Sequence[Versions]) -> str:
     """What it is, what follows when it changes, and what it is made from."""
     node = graph.nodes[focus]
-    lines = [f"{node.title}: {node.words} {node.name} on {node.namespace}" + (f", {r}" if (r := _rows(node)) else "")]
+    known = dict(with_versions(graph, versions).nodes[focus].facts)
+    more = "".join(f", {known[label]}" for label in ("rows", "versions") if label in known)
+    lines = [f"{node.title}: {node.words} {node.name} on {node.namespace}{more}"]
     if direction != "up":
         lines += ["", f"If {node.title} changes:", *_table(graph, focus, "down", versions, NOTHING_BELOW)]
     if direction != "down":
@@ -133,7 +135,3 @@ def _versions(known: Versions | None) -> str:
     said = [f"v{number}" + (f" ({state})" if state != "proposed" else "") for number, state in known.alive]
     said += [f"{known.others} that {'is' if known.others == 1 else 'are'} no longer used"] if known.others else []
     return f" {', '.join(said)}" if said else ""
-
-
-def _rows(node: Node) -> str:
-    return dict(node.facts).get("rows", "")

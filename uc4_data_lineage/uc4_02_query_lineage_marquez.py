@@ -42,7 +42,8 @@ def around(tools: Tools) -> "tuple[str, Graph]":
     from uc4_data_lineage.focus import asked, chosen
 
     uc4 = tools.settings.uc4
-    focus = chosen(uc4.focus, tools.marquez.search(asked(uc4.focus)))
+    found = tools.marquez.search(asked(uc4.focus)) or tools.marquez.search("")
+    focus = chosen(uc4.focus, found)
     graph = graph_of(tools.marquez.graph(focus, uc4.depth))
     return focus, graph.only(graph.reach(focus, uc4.direction, uc4.depth))
 

@@ -33,7 +33,8 @@ def port_of(url: str) -> int:
 def test_whole_platform_is_healthy(whole: Clone) -> None:
     states = {name: row["state"] for name, row in whole.status().items()}
 
-    assert states == dict.fromkeys(("postgres", "minio", "mlflow", "marquez", "kubernetes"), "healthy") | {"git": "files"}
+    started = ("postgres", "minio", "mlflow", "marquez", "kubernetes")
+    assert states == dict.fromkeys(started, "healthy") | {"git": "files"}
     assert set(whole.addresses()) == {
         "postgres", "minio", "mlflow", "marquez", "kubernetes", "prometheus", "dvc", "git",
     }  # fmt: skip

@@ -106,7 +106,8 @@ def test_the_picture_comes_closer_and_goes_back_to_fit(page: Any) -> None:
 
 def test_no_label_leaves_its_box_and_no_label_lies_on_another(page: Any) -> None:
     boxes = page.execute_script(
-        "return [...document.querySelectorAll('g.node')].map(g => { const r = e => { const b = e.getBoundingClientRect();"
+        "return [...document.querySelectorAll('g.node')].map(g => {"
+        " const r = e => { const b = e.getBoundingClientRect();"
         " return [b.left, b.top, b.right, b.bottom]; }; return [r(g.querySelector('.box')),"
         " [...g.querySelectorAll('text')].map(r)]; })"
     )

@@ -139,6 +139,6 @@ def test_a_name_that_may_be_two_things_is_refused_and_both_are_named() -> None:
 
 
 def test_an_unknown_name_is_refused_with_what_is_near() -> None:
-    with pytest.raises(UsageError, match="called chrun") as refused:
-        chosen("chrun", FOUND[:1])
-    assert "mlops.public.customers" in refused.value.hint
+    with pytest.raises(UsageError, match="called custmers") as refused:
+        chosen("custmers", FOUND)
+    assert "mlops.public.customers, raw/customers" in refused.value.hint
