@@ -69,15 +69,16 @@ def _steps(names: Iterable[str]) -> str:
 
 def with_versions(graph: Graph, versions: Sequence[Versions]) -> Graph:
     """The graph, in which models say which of their versions are in use."""
-    said = {each.model: _versions(each).strip() for each in versions}
-    nodes = {name: _versioned(node, said.get(node.name, "")) for name, node in graph.nodes.items()}
+    known = {each.model: each for each in versions}
+    nodes = {name: _versioned(node, known.get(node.name)) for name, node in graph.nodes.items()}
     return replace(graph, nodes=nodes)
 
 
-def _versioned(node: Node, said: str) -> Node:
-    if node.kind != "model" or not said:
+def _versioned(node: Node, known: Versions | None) -> Node:
+    if node.kind != "model" or known is None or not known.alive:
         return node
-    return replace(node, subtitle=f"model · {said}", facts=(("versions", said), *node.facts))
+    facts = (("versions", _versions(known).strip()), *node.facts)
+    return replace(node, subtitle=f"model · {', '.join(_alive(known))}", facts=facts)
 
 
 def tree(graph: Graph, start: str, up: bool) -> list[str]:
@@ -132,6 +133,10 @@ def _versions(known: Versions | None) -> str:
     """Such as " v3 (champion), v4"; those that are no longer in use are counted."""
     if known is None:
         return ""
-    said = [f"v{number}" + (f" ({state})" if state != "proposed" else "") for number, state in known.alive]
+    said = _alive(known)
     said += [f"{known.others} that {'is' if known.others == 1 else 'are'} no longer used"] if known.others else []
     return f" {', '.join(said)}" if said else ""
+
+
+def _alive(known: Versions) -> list[str]:
+    return [f"v{number}" + (f" ({state})" if state != "proposed" else "") for number, state in known.alive]
