@@ -53,7 +53,7 @@ def relayed(ledger: Ledger, settings: "Settings") -> Iterator[None]:
     """Send what is due as long as this lasts, and for at most FLUSH_SECONDS after it."""
     from common.platform import is_reachable_service
 
-    if not is_reachable_service(settings, "marquez"):
+    if not settings.marquez.url or not is_reachable_service(settings, "marquez"):
         yield
         return
     relay = Relay(ledger, Marquez(settings.marquez))

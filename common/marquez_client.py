@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from common import retry
-from common.errors import AccessRefused, MlopsError, Unavailable
+from common.errors import AccessRefused, ConfigError, MlopsError, Unavailable
 from common.settings import Marquez as Section
 from common.settings import without_credentials
 
@@ -137,6 +137,8 @@ class Marquez:
     def _request(self, verb: str, path: str, **more: Any) -> "requests.Response":
         import requests
 
+        if not self.settings.url:
+            raise ConfigError("No lineage server is configured.", "Set marquez.url, or marquez.embedded: true.")
         url = self.settings.url.rstrip("/") + path
         deadlines = (CONNECT_SECONDS, self.settings.timeout_seconds)
         try:

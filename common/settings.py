@@ -160,7 +160,7 @@ class Git(Service):
 class Marquez(Service):
     """Marquez, where lineage goes; embedded, a server of ours with the same API."""
 
-    url: str = Field("http://localhost:5050", description="URL of the API, without /api/v1.")
+    url: str = Field("http://localhost:5050", description="URL of the API, without /api/v1; empty: there is none.")
     namespace: str = Field("mlops", min_length=1, description="Namespace of our jobs there.")
     token: SecretStr = Field(SecretStr(""), description="Bearer token, where a proxy in front of it wants one.")
     timeout_seconds: float = Field(2, gt=0, description="How long an answer may take; no step waits for it.")
