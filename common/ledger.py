@@ -145,11 +145,15 @@ class Ledger:
         with self._translated("read"), self._engine.connect() as connection:
             return [_event(row) for row in connection.execute(query)]
 
-    def runs_after(self, seq: int, kinds: tuple[str, ...]) -> list[str]:
-        """The runs with an event of one of these kinds after a sequence number, in the order of the first of them."""
-        query = sa.select(_events.c.run).where(_events.c.seq > seq, _events.c.kind.in_(kinds)).group_by(_events.c.run)
+    def runs_after(self, seq: int, kinds: tuple[str, ...], since: str = "") -> list[str]:
+        """The runs with an event of one of these kinds after a sequence number, in the order of the first of them.
+
+        `since` leaves out what is older: a time as events have it.
+        """
+        wanted = (_events.c.seq > seq, _events.c.kind.in_(kinds), _events.c.at >= since)
+        query = sa.select(_events.c.run).where(*wanted).group_by(_events.c.run).order_by(sa.func.min(_events.c.seq))
         with self._translated("read"), self._engine.connect() as connection:
-            return [row.run for row in connection.execute(query.order_by(sa.func.min(_events.c.seq)))]
+            return [row.run for row in connection.execute(query)]
 
     def unfinished_runs(self) -> list[str]:
         """Runs that started and never said that they ended."""

@@ -85,7 +85,7 @@ class Marquez:
         """The nodes around a node. Raises NoSuchNode."""
         return self._list(self.get("/lineage", nodeId=node, depth=str(depth)), "graph")
 
-    def search(self, text: str, limit: int = 100) -> list[Document]:
+    def search(self, text: str, limit: int = 1000) -> list[Document]:
         """Datasets and jobs whose name holds the text."""
         return self._list(self.get("/search", q=text, limit=str(limit)), "results")
 

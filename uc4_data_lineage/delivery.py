@@ -26,7 +26,8 @@ class Checked:
 def due_since(ledger: "Ledger", since: datetime) -> list[Due]:
     """Everything that is due from then on, but for what was refused."""
     refused = {(letter.body["run_id"], letter.body["type"]) for letter in letters(ledger)}
-    whole = [due for run in ledger.runs_after(0, TELLING) for due in due_of(ledger, run)]
+    runs = ledger.runs_after(0, TELLING, since.isoformat(timespec="microseconds"))
+    whole = [due for run in runs for due in due_of(ledger, run)]
     return [due for due in whole if _at(due) >= since and (due.run_id, due.kind) not in refused]
 
 
