@@ -43,6 +43,13 @@ def places(settings: "Settings") -> dict[str, str]:
     }  # fmt: skip
 
 
+def namespaces(settings: "Settings") -> set[str]:
+    """The namespaces of our datasets and jobs, as against those of others who use the same lineage server."""
+    known = places(settings)
+    named = {known[kind] for kind in ("table", "data_repository", "feature_view", "model", "service")}
+    return {*named, f"s3://{known['bucket']}", settings.marquez.namespace}
+
+
 def dataset_id(kind: str, name: str, where: Places) -> DatasetId:
     """A dataset of one of our kinds as OpenLineage names it."""
     if kind == "table":

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from common.errors import UsageError
@@ -11,13 +11,14 @@ from common.lineage_graph import KINDS, SCHEMES
 Document = dict[str, Any]
 
 
-def chosen(text: str, found: Sequence[Document]) -> str:
+def chosen(text: str, found: Sequence[Document], ours: Collection[str] = ()) -> str:
     """The id of the node that is meant. Raises UsageError where nothing is, or several are, naming those that are near.
 
-    The whole name counts more than its end, and what stands further up the stream more than what is made of it: a table
-    and the snapshots of it have the same last name.
+    The whole name counts more than its end, what is on servers of `ours` more than what others told the same server,
+    and what stands further up the stream more than what is made of it: a table and the snapshots of it have the same
+    last name.
     """
-    ranked = sorted((rank, str(each["nodeId"])) for each in found if (rank := _rank(text, each)) is not None)
+    ranked = sorted((rank, str(each["nodeId"])) for each in found if (rank := _rank(text, each, ours)) is not None)
     if not ranked:
         near = ", ".join(_near(text, sorted({str(each["name"]) for each in found})))
         raise UsageError(
@@ -30,14 +31,14 @@ def chosen(text: str, found: Sequence[Document]) -> str:
     return best[0]
 
 
-def _rank(text: str, found: Document) -> tuple[int, int] | None:
+def _rank(text: str, found: Document, ours: Collection[str]) -> tuple[int, bool, int] | None:
     """How well a node fits, smaller is better; None where it does not."""
     names = (str(found["nodeId"]), str(found["name"]), *_ends(str(found["name"])))
     place = next((n for n, name in enumerate(names) if name == text), None)
     if place is None:
         return None
     kind = SCHEMES.get(str(found["namespace"]).split(":")[0], "job")
-    return min(place, 2), KINDS.index(kind) if kind in KINDS else len(KINDS)
+    return min(place, 2), found["namespace"] not in ours, KINDS.index(kind) if kind in KINDS else len(KINDS)
 
 
 def _ends(name: str) -> Sequence[str]:

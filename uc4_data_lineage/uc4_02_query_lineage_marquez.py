@@ -29,7 +29,11 @@ FLAGS = (
 )
 
 
-@step(needs=("marquez", "mlflow", "minio"), settings=("uc4.focus", "uc4.direction", "uc4.depth"), deadline_seconds=120)
+@step(
+    needs=("marquez", "mlflow", "minio"),
+    settings=("uc4.focus", "uc4.direction", "uc4.depth", "uc1.table", "uc1.query"),
+    deadline_seconds=120,
+)
 def run(tools: Tools) -> Impact:
     """Find what is meant, walk the graph from there, and publish the answer."""
     focus, graph = around(tools)
@@ -38,14 +42,20 @@ def run(tools: Tools) -> Impact:
 
 def around(tools: Tools) -> "tuple[str, Graph]":
     """The node that is asked about, and the graph around it: only the direction and the steps that are wanted."""
+    from common.lineage import namespaces
     from common.lineage_graph import graph_of
     from uc4_data_lineage.focus import asked, chosen
 
-    uc4 = tools.settings.uc4
-    found = tools.marquez.search(asked(uc4.focus)) or tools.marquez.search("")
-    focus = chosen(uc4.focus, found)
+    uc4, text = tools.settings.uc4, focus_of(tools)
+    found = tools.marquez.search(asked(text)) or tools.marquez.search("")
+    focus = chosen(text, found, namespaces(tools.settings))
     graph = graph_of(tools.marquez.graph(focus, uc4.depth))
     return focus, graph.only(graph.reach(focus, uc4.direction, uc4.depth))
+
+
+def focus_of(tools: Tools) -> str:
+    """What is asked about: where nobody says, the table that everything begins with."""
+    return tools.settings.uc4.focus or tools.settings.uc1.table or "query"
 
 
 def answer(tools: Tools, graph: "Graph", focus: str) -> Impact:
@@ -56,7 +66,7 @@ def answer(tools: Tools, graph: "Graph", focus: str) -> Impact:
     nodes = tuple(Known(id=n.id, kind=n.kind, name=n.name, namespace=n.namespace, version=n.version)
                   for n in graph.nodes.values())  # fmt: skip
     return Impact(
-        focus=uc4.focus, node=focus, direction=uc4.direction, depth=uc4.depth, nodes=nodes, edges=graph.edges,
+        focus=focus_of(tools), node=focus, direction=uc4.direction, depth=uc4.depth, nodes=nodes, edges=graph.edges,
         versions=versions, sentence=impact.sentence(graph, focus, uc4.direction, versions),
         written=impact.text(graph, focus, uc4.direction, versions),
     )  # fmt: skip

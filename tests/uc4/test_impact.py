@@ -133,6 +133,11 @@ def test_a_name_or_the_end_of_it_is_enough(text: str, node: str) -> None:
     assert chosen(text, FOUND) == node
 
 
+def test_what_others_told_the_same_server_is_not_meant() -> None:
+    theirs = [{**FOUND[0], "nodeId": "dataset:postgres://a:mlops.public.customers", "namespace": "postgres://a"}]
+    assert chosen("customers", [*theirs, *FOUND], {"postgres://h:5432"}) == FOUND[0]["nodeId"]
+
+
 def test_a_name_that_may_be_two_things_is_refused_and_both_are_named() -> None:
     with pytest.raises(UsageError, match=r"a/report or dataset:s3://mlops:b/report"):
         chosen("report", FOUND)
