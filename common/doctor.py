@@ -12,7 +12,7 @@ from common.platform import address_of
 from common.settings import Settings
 from common.tools import Tools
 
-CLIENTS = ("postgres", "minio", "mlflow", "dvc", "git", "kubernetes", "kubeflow", "prometheus", "argocd")
+CLIENTS = ("postgres", "minio", "mlflow", "dvc", "git", "kubernetes", "kubeflow", "prometheus", "argocd", "marquez")
 
 
 class Finding(NamedTuple):

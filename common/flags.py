@@ -18,6 +18,7 @@ class Flag:
     """A flag such as "--version", the dotted path of the setting that it sets, and what --help says of it.
 
     Where `alone` is given, the flag may stand without a value and then means that one.
+    One whose name has no dashes is given by its place: `customers` instead of `--focus customers`, or left out.
     """
 
     name: str
@@ -42,8 +43,21 @@ def add_flags(parser: argparse.ArgumentParser, flags: Sequence[Flag]) -> None:
         return
     group = parser.add_argument_group("what these steps take")
     for flag in flags:
+        said = f"{flag.help} (the setting {flag.path})".replace("%", "%%")
+        if not flag.name.startswith("-"):
+            group.add_argument(
+                flag.name, nargs="?", action=_Placed, type=flag.assignment, metavar=flag.metavar, help=said
+            )
+            continue
         optional: dict[str, Any] = {"nargs": "?", "const": flag.alone} if flag.alone else {}
         group.add_argument(
-            flag.name, dest="set", action="append", type=flag.assignment, metavar=flag.metavar, **optional,
-            help=f"{flag.help} (the setting {flag.path})".replace("%", "%%"),
+            flag.name, dest="set", action="append", type=flag.assignment, metavar=flag.metavar, help=said, **optional
         )  # fmt: skip
+
+
+class _Placed(argparse.Action):
+    """An assignment by place: argparse allows no `dest` there."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:  # noqa: ARG002
+        if values is not None:
+            namespace.set = [*namespace.set, values]

@@ -7,7 +7,7 @@ of the world: every effect carries its key where it lives, so that losing this f
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -51,6 +51,17 @@ def ledger_to_read(settings: "Settings") -> "Ledger | None":
     return Ledger(place, read_only=True) if place.exists() else None
 
 
+@contextlib.contextmanager
+def opened(settings: "Settings") -> Iterator["Ledger"]:
+    """The ledger of this configuration, once more: for a step that appends to it itself."""
+    url = settings.ledger.url.get_secret_value()
+    ledger = Ledger(sa.make_url(url) if url else ledger_file(settings))
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
 def ledger_file(settings: "Settings") -> Path:
     """Where this machine keeps it; one for each environment, whose results must not become another's inputs."""
     name = "ledger.db" if settings.environment == "development" else f"ledger.{settings.environment}.db"
@@ -84,6 +95,11 @@ class Ledger:
         if isinstance(url, Path) and not read_only:
             url.parent.mkdir(parents=True, exist_ok=True)
         self._engine = self._opened()
+        self._heard: Callable[[], None] | None = None
+
+    def listen(self, heard: Callable[[], None] | None) -> None:
+        """Call this after each event that is appended here; it must return at once."""
+        self._heard = heard
 
     def append(
         self, run: str, kind: str, step: str = "", state: str = "", result_type: str = "", body: Any = None
@@ -101,6 +117,8 @@ class Ledger:
             seq, prev = self._tail(connection)
             chained = {"seq": seq + 1, "at": at, **names, "body": text, "prev": prev}
             connection.execute(_events.insert().values(**chained, hash=_hash(chained)))
+        if self._heard:
+            self._heard()
 
     def latest_good(self, step: str) -> Event | None:
         """The newest good end of this step."""
@@ -111,6 +129,31 @@ class Ledger:
         return self._first(
             _events.c.kind == "step_ended", _events.c.result_type == result_type, _events.c.state.in_(GOOD)
         )
+
+    def latest_done(self, step: str, before: int) -> Event | None:
+        """The newest end of this step that made something, before a sequence number."""
+        done = (_events.c.kind == "step_ended", _events.c.step == step, _events.c.state == "done")
+        return self._first(*done, _events.c.seq < before)
+
+    def latest(self, kind: str) -> Event | None:
+        """The newest event of a kind."""
+        return self._first(_events.c.kind == kind)
+
+    def of_kind(self, kind: str) -> list[Event]:
+        """Every event of a kind, in order."""
+        query = sa.select(_events).where(_events.c.kind == kind).order_by(_events.c.seq)
+        with self._translated("read"), self._engine.connect() as connection:
+            return [_event(row) for row in connection.execute(query)]
+
+    def runs_after(self, seq: int, kinds: tuple[str, ...], since: str = "") -> list[str]:
+        """The runs with an event of one of these kinds after a sequence number, in the order of the first of them.
+
+        `since` leaves out what is older: a time as events have it.
+        """
+        wanted = (_events.c.seq > seq, _events.c.kind.in_(kinds), _events.c.at >= since)
+        query = sa.select(_events.c.run).where(*wanted).group_by(_events.c.run).order_by(sa.func.min(_events.c.seq))
+        with self._translated("read"), self._engine.connect() as connection:
+            return [row.run for row in connection.execute(query)]
 
     def unfinished_runs(self) -> list[str]:
         """Runs that started and never said that they ended."""

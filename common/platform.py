@@ -18,24 +18,34 @@ from common.settings import Settings
 log = get_logger(__name__)
 USES = {"kserve": {"kubernetes", "minio"}, "feast": {"postgres", "minio"}, "kubeflow": {"mlflow", "minio", "postgres"},
         "dvc": {"dvc", "minio"}, "mlflow": {"mlflow", "postgres", "minio"},
-        "argocd": {"kubernetes", "git"}}  # fmt: skip
+        "argocd": {"kubernetes", "git"}, "marquez": {"marquez", "postgres"}}  # fmt: skip
 PROGRAM_NAMES = {"dvc": "git", "prometheus": "kubernetes"}
 START_SECONDS = 300
 
 
-def ensure_up(settings: Settings, needs: set[str], no_start: bool = False) -> bool:
+def ensure_up(
+    settings: Settings, needs: set[str], no_start: bool = False, welcome: frozenset[str] | set[str] = frozenset()
+) -> bool:
     """Start the embedded services among `needs` that do not answer. True when something was started.
 
-    Raises Unavailable (exit 69) when they are down and `no_start`, or when they do not come up.
+    What is `welcome` is started beside them where the run needs anything at all, and missed by nobody.
+    Raises Unavailable (exit 69) when what is needed is down and `no_start`, or does not come up.
     """
-    down = sorted(name for name in embedded_services(settings, needs) if not answers(settings, name))
+    needed = sorted(name for name in embedded_services(settings, needs) if not answers(settings, name))
+    wanted = embedded_services(settings, set(welcome)) if needs and not no_start else set()
+    down = sorted({*needed, *(name for name in wanted if not answers(settings, name))})
     if not down:
         return False
     if no_start:
         raise Unavailable(f"The embedded platform is down ({', '.join(down)}).", "Start it: python -m embedded up")
     print(f"Starting the embedded platform ({', '.join(down)}); stop it later with `python -m embedded down`.",
           file=sys.stderr)  # fmt: skip
-    _start(sorted({PROGRAM_NAMES.get(name, name) for name in down}))
+    try:
+        _start(_programs(down))
+    except Unavailable:
+        log.warning("going on without what is only welcome", missing=[name for name in down if name not in needed])
+        if needed:
+            _start(_programs(needed))
     return True
 
 
@@ -43,6 +53,11 @@ def embedded_services(settings: Settings, needs: set[str]) -> set[str]:
     """The embedded services that tools of these names stand on."""
     wanted = {service for need in needs for service in USES.get(need, {need})}
     return {name for name, section in settings.services().items() if section.embedded and name in wanted} - {"kubeflow"}
+
+
+def is_reachable_service(settings: Settings, name: str) -> bool:
+    """Is there anything to talk to? A remote service is asked by whoever wants something of it."""
+    return answers(settings, name) if settings.services()[name].embedded else True
 
 
 def answers(settings: Settings, name: str) -> bool:
@@ -83,11 +98,16 @@ def address_of(settings: Settings, name: str) -> tuple[str, int, str | None]:
     urls = {"minio": settings.minio.url, "mlflow": settings.mlflow.tracking_uri, "dvc": settings.dvc.git_url,
             "kubernetes": settings.kubernetes.server, "git": settings.git.deployments_url,
             "prometheus": settings.prometheus.url,
-            "argocd": settings.argocd.server or settings.kubernetes.server}  # fmt: skip
+            "argocd": settings.argocd.server or settings.kubernetes.server,
+            "marquez": settings.marquez.url}  # fmt: skip
     parts = urlsplit(urls[name])
     if parts.scheme in ("", "file"):
         return "", 0, parts.path
     return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80), None
+
+
+def _programs(services: list[str]) -> list[str]:
+    return sorted({PROGRAM_NAMES.get(name, name) for name in services})
 
 
 def _start(names: list[str]) -> None:

@@ -54,7 +54,9 @@ def write_report(run: Run, directory: Path, fetch: Fetch) -> None:
 def closing_lines(run: Run, directory: Path) -> str:
     """What the terminal shows last: a line a step, where to look, how to stop the platform."""
     width = max((len(outcome.step.name) for outcome in run.outcomes), default=0)
-    lines = ["", *(_line(outcome, width) for outcome in run.outcomes), ""]
+    said = [outcome.result.text() for outcome in run.outcomes if outcome.result] if len(run.pipelines) == 1 else []
+    lines = ["", *(line for text in said if text for line in (text, ""))]
+    lines += [*(_line(outcome, width) for outcome in run.outcomes), ""]
     lines += [f"{'Run':12} {run.run_id}, {run.seconds:.1f} s", f"{'Report':12} {directory / 'report.html'}"]
     lines += [f"{label:12} {target}" for label, target in run.links()]
     if any(section.embedded for section in run.settings.services().values()):

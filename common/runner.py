@@ -99,7 +99,8 @@ class Runner:
     def _executed(self, step: Step, inputs: tuple[Result, ...], static: str, last: Event | None) -> tuple[str, Result]:
         started = time.monotonic()
         log.info("running", promise=step.promise)
-        self._ledger.append(self._run, "step_started", step.name, body={"static_key": static})
+        about = {"static_key": static, "file": step.file, "promise": step.promise}
+        self._ledger.append(self._run, "step_started", step.name, body=about)
         tools = self._tools.within(Context(self._run, step.name, static, _Effects(self._ledger, self._run, step.name)))
         result = step(tools, *inputs)
         same = step.always and last is not None and _is_same(last, result)

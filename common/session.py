@@ -11,12 +11,13 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from common import logger, platform
+from common import lineage, logger, platform
 from common.cli import tell
 from common.config import load_settings, secrets_of, state_dir
 from common.errors import ExitCode, Expired
 from common.failures import Failure, explain
 from common.ledger import Ledger, ledger_file
+from common.lineage_relay import relayed
 from common.lock import mark_children, run_lock, shared_lock
 from common.publish import write_atomically
 from common.report import Run, closing_lines, write_report
@@ -49,7 +50,8 @@ def ready_settings(parts: Sequence[Part], options: argparse.Namespace) -> Settin
         return load_settings(options.env, options.config, tuple(options.set))
 
     settings = load()
-    if platform.ensure_up(settings, {need for step in steps_of(parts) for need in step.needs}, options.no_start):
+    needs = {need for step in steps_of(parts) for need in step.needs}
+    if platform.ensure_up(settings, needs, options.no_start, welcome={"marquez"}):
         settings = load()
     for section in (*settings.services().values(), settings.ledger):
         logger.hide(*secrets_of(section).values())
@@ -101,8 +103,9 @@ def _run(parts: Sequence[Part], options: argparse.Namespace, settings: Settings,
     started_utc, started = datetime.now(UTC), time.monotonic()
     names = list(dict.fromkeys(turn.name for turn, _ in parts))
     tools = Tools(settings)
-    with Watch(last_words).running() as watch:
-        ledger.append(run_id, "run_started", state=",".join(names), body={"environment": settings.environment})
+    with Watch(last_words).running() as watch, relayed(ledger, settings):
+        about = {"environment": settings.environment, **lineage.noted(settings)}
+        ledger.append(run_id, "run_started", state=",".join(names), body=about)
         runner = Runner(tools, ledger, watch, run_id, options.force, options.deadline)
         failures = _run_each(runner, parts, options.keep_going)
         code = failures[0].code if failures else ExitCode.OK

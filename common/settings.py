@@ -173,6 +173,22 @@ class Argocd(Service):
     repository_url: str = Field("", description="Where Argo CD finds the deployments repository; empty: as git says.")
 
 
+class Marquez(Service):
+    """Marquez, where lineage goes; embedded, a server of ours with the same API."""
+
+    url: str = Field("http://localhost:5050", description="URL of the API, without /api/v1; empty: there is none.")
+    namespace: str = Field("mlops", min_length=1, description="Namespace of our jobs there.")
+    token: SecretStr = Field(SecretStr(""), description="Bearer token, where a proxy in front of it wants one.")
+    timeout_seconds: float = Field(2, gt=0, description="How long an answer may take; no step waits for it.")
+
+    @field_validator("url")
+    @classmethod
+    def _without_password(cls, url: str) -> str:
+        if "@" in url:
+            raise ValueError("user and password do not belong in it, set marquez.token")
+        return url
+
+
 class Feast(Section):
     """The feature store; it lives in PostgreSQL and S3."""
 
@@ -206,6 +222,7 @@ class Settings(BaseSettings):
     dvc: Dvc = Dvc()
     git: Git = Git()
     argocd: Argocd = Argocd()
+    marquez: Marquez = Marquez()
     feast: Feast = Feast()
     ledger: LedgerPlace = LedgerPlace()
     iter8: Iter8 = Iter8()

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from pydantic import BaseModel, ConfigDict
 
 from common.keys import digest_of
+from common.paths import ROOT
 
 if TYPE_CHECKING:
     from common.tools import Tools
@@ -28,10 +29,20 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Assertion(_Frozen):
+    """Something that was expected of a dataset, and whether it held; of one column where it is named."""
+
+    name: str
+    success: bool
+    column: str = ""
+    severity: str = ""
+
+
 class Dataset(_Frozen):
     """Something read or written, by logical path.
 
-    kind: table, object, data_repository, feature_view, model or service.
+    kind: table, object, data_repository, feature_view, model or service. `columns_from` holds pairs: a column here, and
+    the column that it comes from in the first dataset that was read.
     """
 
     kind: str
@@ -39,6 +50,8 @@ class Dataset(_Frozen):
     digest: str = ""
     rows: int | None = None
     columns: tuple[tuple[str, str], ...] = ()
+    columns_from: tuple[tuple[str, str], ...] = ()
+    assertions: tuple[Assertion, ...] = ()
 
 
 class Table(_Frozen):
@@ -106,6 +119,10 @@ class Result(_Frozen):
         """One line for the table at the end of a run."""
         return ""
 
+    def text(self) -> str:
+        """What a person reads on the terminal where this result's own pipeline ran; more than its one line."""
+        return ""
+
     def sections(self) -> tuple[Section, ...]:
         """What the report shows."""
         return ()
@@ -132,6 +149,11 @@ class Step:
     def path(self) -> Path:
         """The file that defines it."""
         return Path(inspect.getfile(self.function)).resolve()
+
+    @property
+    def file(self) -> str:
+        """That file as the checkout knows it; its name where it is outside."""
+        return self.path.relative_to(ROOT).as_posix() if self.path.is_relative_to(ROOT) else self.path.name
 
     @property
     def name(self) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from common.iter8_client import Experiments
     from common.k8s_client import Kubernetes
     from common.kubeflow_client import ClusterPipelines, LocalPipelines
+    from common.marquez_client import Marquez
     from common.metrics_client import Metrics
     from common.minio_client import ObjectStore
     from common.postgres import Postgres
@@ -142,6 +143,12 @@ class Tools:
 
         section = self.settings.prometheus
         return ScrapedMetrics(section) if section.embedded else PrometheusMetrics(section)
+
+    @cached_property
+    def marquez(self) -> "Marquez":
+        from common.marquez_client import Marquez
+
+        return Marquez(self.settings.marquez)
 
     @cached_property
     def traffic(self) -> "Traffic":

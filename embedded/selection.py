@@ -9,12 +9,13 @@ from common.settings import Settings
 from embedded.layout import Layout
 from embedded.services.git import Git
 from embedded.services.kubernetes import Kubernetes
+from embedded.services.marquez import Marquez
 from embedded.services.minio import Minio
 from embedded.services.mlflow import Mlflow
 from embedded.services.postgres import Postgres
 from embedded.services.service import Service
 
-NAMES = ("postgres", "minio", "mlflow", "kubernetes", "git")
+NAMES = ("postgres", "minio", "mlflow", "marquez", "kubernetes", "git")
 OTHER_NAMES = {"dvc": "git"}  # sections that are served by another one's service
 
 
@@ -25,6 +26,7 @@ def services(layout: Layout, settings: Settings) -> list[Service]:
         Postgres(layout),
         Minio(layout, settings.minio.bucket),
         Mlflow(layout),
+        Marquez(layout),
         Kubernetes(layout, needed_by_kubernetes),
         Git(layout),
     ]

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from common.step import Dataset, Result, Section
+from common.step import Assertion, Dataset, Result, Section
 from uc1_churn_prediction import shown
 
 
@@ -37,8 +37,9 @@ class RawCustomers(Result):
 
     def dataset(self) -> Dataset:
         """The snapshot as a dataset: its prefix is the name, its digest the version."""
-        name = self.uri.rsplit("/", 1)[0]
-        return Dataset(kind="object", name=name, digest=self.digest, rows=self.rows, columns=self._columns())
+        same = tuple((column.name, column.name) for column in self.columns)
+        return Dataset(kind="object", name=self.uri.rsplit("/", 1)[0], digest=self.digest, rows=self.rows,
+                       columns=self._columns(), columns_from=same)  # fmt: skip
 
     def summary(self) -> str:
         return f"{self.rows:,} rows, digest {self.digest[:12]}"
@@ -96,10 +97,15 @@ class ValidCustomers(Result):
     data_docs: str
 
     def reads(self) -> tuple[Dataset, ...]:
-        return (self.raw.dataset(),)
+        held = tuple(
+            Assertion(name=each.name, success=each.success, column=each.column, severity=each.severity)
+            for each in self.checks
+        )
+        return (self.raw.dataset().model_copy(update={"assertions": held}),)
 
     def writes(self) -> tuple[Dataset, ...]:
-        return (Dataset(kind="object", name=self.data_docs),)
+        prefix, digest, _ = self.data_docs.rsplit("/", 2)  # <prefix>/<digest of data and suite>/index.html
+        return (Dataset(kind="object", name=prefix, digest=digest),)
 
     def summary(self) -> str:
         broken = sum(not check.success for check in self.checks)
@@ -132,7 +138,9 @@ class CustomerFeatures(Result):
 
     def writes(self) -> tuple[Dataset, ...]:
         columns = tuple((n, "float") for n in self.numeric) + tuple((n, "string") for n in self.categorical)
-        return (Dataset(kind="feature_view", name=self.view, digest=self.digest, rows=self.rows, columns=columns),)
+        same = tuple((name, name) for name, _ in columns)
+        return (Dataset(kind="feature_view", name=self.view, digest=self.digest, rows=self.rows, columns=columns,
+                        columns_from=same),)  # fmt: skip
 
     def summary(self) -> str:
         return f"{len(self.numeric)} numeric, {len(self.categorical)} categorical; {self.online_rows:,} rows online"
@@ -159,7 +167,10 @@ class ModelVersion(Result):
 
 
 class TrainedModels(Result):
-    """What one run of the training pipeline registered, in the order of uc1.algorithms."""
+    """What one run of the training pipeline registered, in the order of uc1.algorithms.
+
+    `snapshot` is the URI of the object that the labels came from; its name is its digest.
+    """
 
     model_name: str
     features_digest: str
@@ -167,9 +178,13 @@ class TrainedModels(Result):
     champion: str
     pipeline_uri: str
     pipeline_run: str
+    snapshot: str = ""
 
     def reads(self) -> tuple[Dataset, ...]:
-        return (Dataset(kind="feature_view", name=f"{self.model_name}-features", digest=self.features_digest),)
+        features = Dataset(kind="feature_view", name=f"{self.model_name}-features", digest=self.features_digest)
+        prefix, _, file = self.snapshot.rpartition("/")
+        labels = Dataset(kind="object", name=prefix, digest=file.removesuffix(".parquet"))
+        return (features, labels) if prefix else (features,)
 
     def writes(self) -> tuple[Dataset, ...]:
         return tuple(Dataset(kind="model", name=self.model_name, digest=v.digest) for v in self.versions)

@@ -110,6 +110,7 @@ def trained_models(
         champion=champion.version if champion else "",
         pipeline_uri=pipeline_uri,
         pipeline_run=f"churn-training-{tools.context.key[:16]}",
+        snapshot=features.raw.uri,
     )
 
 

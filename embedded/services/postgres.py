@@ -26,6 +26,7 @@ from embedded.units import Program
 USER = "mlops"
 DATABASE = "mlops"
 MLFLOW_DATABASE = "mlflow"
+MARQUEZ_DATABASE = "marquez"
 SETTINGS = {
     "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "shared_buffers": "64MB", "max_connections": "100",
     "timezone": "UTC", "log_timezone": "UTC",
@@ -93,7 +94,7 @@ class Postgres:
 
         with self._session(port, "postgres") as session:
             session.autocommit = True
-            for database in (DATABASE, MLFLOW_DATABASE):
+            for database in (DATABASE, MLFLOW_DATABASE, MARQUEZ_DATABASE):
                 _create_database(session, database)
         with self._session(port, DATABASE) as session:
             seed(session)

@@ -33,8 +33,11 @@ def port_of(url: str) -> int:
 def test_whole_platform_is_healthy(whole: Clone) -> None:
     states = {name: row["state"] for name, row in whole.status().items()}
 
-    assert states == dict.fromkeys(("postgres", "minio", "mlflow", "kubernetes"), "healthy") | {"git": "files"}
-    assert set(whole.addresses()) == {"postgres", "minio", "mlflow", "kubernetes", "prometheus", "dvc", "git"}
+    started = ("postgres", "minio", "mlflow", "marquez", "kubernetes")
+    assert states == dict.fromkeys(started, "healthy") | {"git": "files"}
+    assert set(whole.addresses()) == {
+        "postgres", "minio", "mlflow", "marquez", "kubernetes", "prometheus", "dvc", "git",
+    }  # fmt: skip
 
 
 def test_wrong_database_password_is_refused(whole: Clone) -> None:

@@ -35,7 +35,7 @@ class Universe:
             "PATH": os.environ["PATH"], "HOME": NO_HOME, "LANG": "C.UTF-8", "MLOPS_STATE_DIR": str(self.state),
             "MLOPS_MINIO__BUCKET": f"bucket-{name}", "MLOPS_UC1__MODEL_NAME": f"model-{name}",
             "MLOPS_UC1__NAMESPACE": f"models-{name}", "MLOPS_FEAST__PROJECT": f"project_{name}",
-            "MLOPS_UC1__TABLE": f"customers_{name}",
+            "MLOPS_UC1__TABLE": f"customers_{name}", "MLOPS_MARQUEZ__NAMESPACE": f"mlops-{name}",
         }  # fmt: skip
 
     def _publish_addresses(self, platform_state: Path) -> None:
