@@ -57,7 +57,7 @@ def learned_already(digest: str, answers: Sequence[Answer]) -> Decision | None:
     if not same:
         return None
     reason = f"the fresh data is what version {same[-1].version} ({same[-1].state}) learned from already"
-    return Decision(False, reason, version=same[-1].version)
+    return Decision(False, reason, version=same[-1].version, waits=True)
 
 
 def _within(answers: Sequence[Answer], budget: Budget, now: datetime) -> Decision | None:

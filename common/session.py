@@ -52,7 +52,7 @@ def ready_settings(pipelines: Sequence[Pipeline], options: argparse.Namespace) -
     chosen = [s for pipeline in pipelines for s in pipeline.selected(options.from_step, options.until)]
     if platform.ensure_up(settings, {need for step in chosen for need in step.needs}, options.no_start):
         settings = load()
-    for section in (*settings.services().values(), settings.ledger):
+    for section in (*settings.services().values(), settings.ledger, settings.alerts):
         logger.hide(*secrets_of(section).values())
     return settings
 

@@ -25,6 +25,16 @@ class ReplayedPopulation(_Part):
     rows: int = Field(2000, ge=1, description="How many of them, in one request each.")
 
 
+class LateLabels(_Part):
+    """What became of those who were predicted: known later, from a table of the user's own."""
+
+    query: str = Field("", description="SELECT of request_id, label, known since :since; empty: none are.")
+    days: int = Field(30, ge=1, description="Predictions of so many days are looked at.")
+    tolerated_drop: float = Field(
+        0.02, ge=0, le=1, description="Alert where ROC AUC is surely lower by more than this."
+    )
+
+
 class Uc3(_Part):
     """UC3: drift of what production saw, and retraining that follows without looping."""
 
@@ -40,10 +50,9 @@ class Uc3(_Part):
     drift_threshold: float = Field(0.3, ge=0, le=1, description="Retrain above this share of drifted columns.")
     high_drift_threshold: float = Field(0.5, ge=0, le=1, description="Alert above this share of drifted columns.")
     fail_on_drift: bool = Field(False, description="End with exit 3 where there is drift.")
+    draw: Literal["drifted", "always"] = Field("drifted", description="When Evidently draws its report.")
     evidently_rows: int = Field(10_000, ge=100, description="Rows of each side that Evidently draws its report from.")
-    late_labels: str = Field(
-        "", description="SELECT of request_id, label since :since, for predictions whose outcome is known; empty: none."
-    )
+    late_labels: LateLabels = LateLabels()
     pushgateway_url: str = Field("", description="Prometheus Pushgateway for the gauges; empty: only a file.")
     pipeline: str = Field("churn-training", description="Name of the published Kubeflow pipeline that retrains.")
     fresh: tuple[str, ...] = Field(

@@ -1,7 +1,7 @@
 """What the configuration asks to be extracted: UC1's source, or several tables of the same columns as one."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from common.errors import ConfigError, InvalidData
 from common.postgres import Postgres, Source, select_from, source_of
@@ -39,7 +39,7 @@ def union_of(postgres: Postgres, tables: Sequence[str]) -> Source:
         known = {column.name for column in describe(postgres, Source(table=table))}
         if missing := [name for name in columns if name not in known]:
             raise InvalidData(f"Table {table} lacks {', '.join(missing)}, which table {tables[0]} has.")
-    selects = (
+    selects: Iterator[Any] = (
         sa.select(*(sa.column(name) for name in columns)).select_from(select_from(postgres, Source(table=table)))
         for table in tables
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from common.paths import state_dir
 
 if TYPE_CHECKING:
+    from common.alerts import Alerts
     from common.dvc_client import DataRepository
     from common.feast_client import FeatureStoreClient
     from common.iter8_client import Experiments
@@ -131,3 +132,9 @@ class Tools:
 
         section = self.settings.traffic
         return ReplayTraffic(section, self.settings.kserve) if section.source == "replay" else LiveTraffic()
+
+    @cached_property
+    def alerts(self) -> "Alerts":
+        from common.alerts import Alerts
+
+        return Alerts(self.settings.alerts, self.minio)
