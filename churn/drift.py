@@ -81,7 +81,7 @@ def _measured(name: str, ours: Histogram | None, theirs: Histogram | None, limit
         return ColumnDrift(name, kind, True, method="presence", finding="is missing")
     sides = tuple(divergence.shares_of(counts) for counts in grouped(ours, theirs))
     psi, kl = divergence.psi(*sides), divergence.kl_divergence(*sides)
-    by_kl = kl / limits.kl > psi / limits.psi
+    by_kl = kl > limits.kl and psi <= limits.psi
     test, tested = _tested(ours, theirs)
     return ColumnDrift(
         name, kind, False, method="kl_divergence" if by_kl else "psi", score=kl if by_kl else psi,
