@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from churn.drift import ColumnDrift
     from uc3_drift_retraining.results import DriftReport, Population, Retraining
 
-COLUMNS = ("drifted", "column", "decided by", "score", "threshold", "PSI", "KL", "Jensen-Shannon", "test", "statistic",
-           "p, corrected", "finding")  # fmt: skip
+COLUMNS = ("drifted", "column", "decided by", "score", "limit", "PSI", "KL", "JS", "test", "p", "finding")
+SHORT = {"psi": "PSI", "kl_divergence": "KL", "kolmogorov-smirnov": "KS", "chi-square": "chi²",
+         "chi-square of nulls": "chi² of nulls"}  # fmt: skip
 POPULATIONS = ("customers", "rows", "version", "metric", "old model", "new model", "change", "95 % interval")
 
 
@@ -71,9 +72,10 @@ def _performance(found: "DriftReport") -> str:
 
 def _column(column: "ColumnDrift") -> tuple[str, ...]:
     numbers = (_number(column.psi), _number(column.kl), _number(column.js))
+    tested = "-" if column.statistic is None else f"{SHORT[column.test]} {column.statistic:.3g}"
     return (
-        "YES" if column.drifted else "no", column.name, column.method, _number(column.score),
-        _number(column.threshold), *numbers, column.test, _number(column.statistic),
+        "YES" if column.drifted else "no", column.name, SHORT.get(column.method, column.method), _number(column.score),
+        "-" if column.threshold is None else f"{column.threshold:g}", *numbers, tested,
         "-" if column.p_value is None else f"{column.p_value:.2g}", column.finding,
     )  # fmt: skip
 
@@ -115,9 +117,8 @@ def _population(each: "Population", old: str) -> tuple[str, ...]:
 
 
 def _score(column: "ColumnDrift") -> str:
-    name = {"psi": "PSI", "kl_divergence": "KL"}.get(column.method, "")
-    return f"({column.finding})" if column.score is None else f"{name} {column.score:.2f}"
+    return column.finding if column.score is None else f"{SHORT[column.method]} {column.score:.2f}"
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
+    return "-" if value is None else f"{value:.3f}"

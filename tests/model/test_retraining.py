@@ -1,4 +1,4 @@
-"""When drift is answered by training again, and when it would be a loop; how a change of a metric is told from noise."""
+"""When drift is answered by training again, and when that would loop; how a change of a metric is told from noise."""
 
 from datetime import UTC, datetime, timedelta
 
