@@ -1,6 +1,7 @@
 """UC3 step 2: answer drift by training again on fresh data, once.
 
-Reads    DriftReport; what answered drift before, from the registry's tags; the labelled tables of uc3.fresh
+Reads    DriftReport, or the last window that drifted where the newest did not; from the registry's tags, what
+         answered drift before; the labelled tables of uc3.fresh
 Writes   raw/customers-fresh/<digest>.parquet; what UC1's published pipeline writes: models, MLflow runs and versions,
          proposed where they pass the gate, with the tags drift_report, drift_share, answers_drift
 Returns  Retraining: the versions, or why there are none; UC2 tries them. Nothing to answer is no error
@@ -38,8 +39,9 @@ DEADLINE_SECONDS = 1800
 )  # fmt: skip
 def run(tools: Tools, drift: DriftReport) -> Retraining:
     """Decide, train, tag, compare; what a killed run has registered is gone on with, whatever the decision is now."""
-    from uc3_drift_retraining import retrain
+    from uc3_drift_retraining import retrain, windows
 
+    drift = windows.to_answer(tools, drift)
     now, old = datetime.now(UTC), tools.mlflow.champion(drift.model_name)
     begun = unfinished(tools)
     decision = Decision(True, "goes on with what was begun") if begun else decision_of(tools, drift, old, now)
@@ -119,7 +121,7 @@ def answered(
 
 
 def observe(tools: Tools) -> dict[str, Any]:
-    """Which windows are answered, and whether an answer waits for its canary."""
+    """Which windows are answered, whether an answer waits for its canary, and who is champion."""
     from uc3_drift_retraining import retrain
 
     known = retrain.answers(tools)

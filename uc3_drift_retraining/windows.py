@@ -14,6 +14,8 @@ from uc3_drift_retraining.results import DriftReport
 if TYPE_CHECKING:
     from common.tools import Tools
 
+DRIFTED = "drifted.json"  # a copy of the newest report with drift
+
 
 def place(tools: "Tools") -> str:
     """The prefix of everything that UC3 keeps of a model."""
@@ -45,9 +47,22 @@ def keep(tools: "Tools", report: DriftReport) -> DriftReport:
     name = f"log/{report.until}" if report.until else f"other/{report.window}"
     key = f"{place(tools)}/{name}.json"
     kept = report.model_copy(update={"uri": tools.minio.uri(key)})
+    if kept.has_drifted:
+        tools.minio.put_json(f"{place(tools)}/{DRIFTED}", kept.model_dump(mode="json"))
     tools.minio.put_json(key, kept.model_dump(mode="json"))
     tools.context.effect("object", kept.uri, share=kept.share, rows=kept.rows, champion=kept.champion)
     return kept
+
+
+def to_answer(tools: "Tools", report: DriftReport) -> DriftReport:
+    """The newest window that drifted away from this champion: looking is hourly, and answering may be once a day."""
+    if report.has_drifted:
+        return report
+    try:
+        last = _read(tools, f"{place(tools)}/{DRIFTED}")
+    except NoSuchObject:
+        return report
+    return last if last and last.champion_digest == report.champion_digest else report
 
 
 def repeated(report: DriftReport | None, champion: Version, rules: str) -> DriftReport | None:

@@ -7,6 +7,8 @@ import pytest
 from common.ledger import Ledger
 from tests.conftest import EmbeddedPlatform
 from tests.uc3.drifting_world import DriftingWorld
+from uc3_drift_retraining import windows
+from uc3_drift_retraining.results import DriftReport
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +96,29 @@ def test_a_lost_ledger_finds_the_same_drift_and_does_not_answer_it_twice(world: 
     assert again["01"]["result"]["window"] == first(world, "01")["window"]
     assert again["02"]["result"]["decision"].startswith("answered by version")
     assert world.numbers() == before
+
+
+def test_a_run_killed_between_training_and_tagging_is_gone_on_with_and_trains_nothing_again(
+    world: DriftingWorld,
+) -> None:
+    before, made, client = world.numbers(), first(world, "02"), world.tools.mlflow.client
+    client.delete_model_version_tag(world.model_name, made["candidate"], "answers_drift")
+    world.lose_ledger()
+    again = world.ended()["02"]["result"]
+    assert again["decision"] == "goes on with what was begun"
+    assert (again["candidate"], again["digests"]) == (made["candidate"], made["digests"])
+    assert world.numbers() == before
+    candidate = world.tools.mlflow.candidate(world.model_name)
+    assert candidate is not None
+    assert candidate.tags["answers_drift"] == made["window"]
+
+
+def test_drift_that_nobody_has_answered_is_remembered_through_quiet_windows(world: DriftingWorld) -> None:
+    found = DriftReport.model_validate(first(world, "01"))
+    quiet = found.model_copy(update={"window": "later", "share": 0.0})
+    assert windows.to_answer(world.tools, quiet).window == found.window
+    of_another_champion = quiet.model_copy(update={"champion_digest": "another"})
+    assert windows.to_answer(world.tools, of_another_champion) == of_another_champion
 
 
 def test_other_limits_judge_the_same_rows_again(world: DriftingWorld) -> None:
