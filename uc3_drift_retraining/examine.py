@@ -57,6 +57,7 @@ def of_stream(tools: "Tools", champion: Version, stream: Stream) -> DriftReport:
     columns = columns_of(tools, champion)
     reference = reference_of(tools, champion)
     refuse_nothing_in_common(columns, reference)
+    refuse_texts_for_numbers(columns, reference, stream)
     bins = bins_of(reference, columns)
     ours, theirs = counted(tools, reference, bins, columns), counted(tools, stream, bins, columns)
     if theirs.rows < tools.settings.uc3.min_rows:
@@ -101,6 +102,21 @@ def refuse_nothing_in_common(columns: Columns, reference: Stream) -> None:
         raise InvalidData(
             f"{reference.name} has none of the columns {', '.join(columns.names)}.", "Look at uc3.reference."
         )
+
+
+def refuse_texts_for_numbers(columns: Columns, *streams: Stream) -> None:
+    """Raise InvalidData where a column that is compared as numbers arrives as something else."""
+    from pyarrow import types
+
+    fitting = (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal, types.is_null)
+    for stream in streams:
+        for name in set(columns.numeric) & stream.columns:
+            kind = stream.schema.field(name).type
+            if not any(fits(kind) for fits in fitting):
+                raise InvalidData(
+                    f"Column {name} of {stream.name} is {kind}, and the model takes numbers there.",
+                    "Look at what writes it, or name other columns in uc3.columns.",
+                )
 
 
 def counted(tools: "Tools", stream: Stream, bins: dict[str, Bins | None], columns: Columns) -> Side:
@@ -149,7 +165,7 @@ def unexamined(tools: "Tools", champion: Version, rows: int) -> DriftReport:
     uc3 = tools.settings.uc3
     return DriftReport(
         model_name=champion.name, champion=champion.version, champion_digest=champion.digest, reference=uc3.reference,
-        current=uc3.current, needed_rows=uc3.min_rows, waiting_rows=rows,
+        current=uc3.current, rules=rules_of(tools), needed_rows=uc3.min_rows, waiting_rows=rows,
     )  # fmt: skip
 
 

@@ -34,7 +34,7 @@ def logged(log: PredictionLog, names: tuple[str, ...]) -> Stream:
 
     def batches() -> "Iterator[pa.RecordBatch]":
         for chunk in chunks(names):
-            yield from answered(log.rows(chunk)).to_batches(max_chunksize=BATCH_ROWS)
+            yield from _with_columns(answered(log.rows(chunk)), schema).to_batches(max_chunksize=BATCH_ROWS)
 
     ends = log.rows((names[0], names[-1])) if names else log.rows(())
     schema = _under_their_own_names(ends).schema
@@ -65,6 +65,15 @@ def answered(table: "pa.Table") -> "pa.Table":
     return _under_their_own_names(table.filter(usual))
 
 
+def _with_columns(table: "pa.Table", schema: "pa.Schema") -> "pa.Table":
+    """The same columns everywhere: a model before may have taken fewer, and they are null there."""
+    import pyarrow as pa
+
+    present = set(table.schema.names)
+    arrays = [table.column(f.name) if f.name in present else pa.nulls(table.num_rows, f.type) for f in schema]
+    return pa.table(arrays, names=schema.names)
+
+
 def _under_their_own_names(table: "pa.Table") -> "pa.Table":
     """A feature that is called like a column of the log is stored as feature.<name>, and that column makes room."""
     renamed = {name for name in table.schema.names if name.startswith("feature.")}
@@ -91,7 +100,10 @@ def parquet(tools: "Tools", uri: str) -> Stream:
 
     def batches() -> "Iterator[pa.RecordBatch]":
         with opened() as file:
-            yield from file.iter_batches(BATCH_ROWS)
+            try:
+                yield from file.iter_batches(BATCH_ROWS)
+            except pa.ArrowInvalid as error:
+                raise InvalidData(f"{uri} is damaged: {error}.") from error
 
     with opened() as file:
         schema = file.schema_arrow

@@ -121,7 +121,7 @@ def answered(
 
 
 def observe(tools: Tools) -> dict[str, Any]:
-    """Which windows are answered, whether an answer waits for its canary, and who is champion."""
+    """Which windows are answered, and whether an answer waits for its canary."""
     from uc3_drift_retraining import retrain
 
     known = retrain.answers(tools)

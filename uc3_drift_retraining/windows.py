@@ -62,7 +62,8 @@ def to_answer(tools: "Tools", report: DriftReport) -> DriftReport:
         last = _read(tools, f"{place(tools)}/{DRIFTED}")
     except NoSuchObject:
         return report
-    return last if last and last.champion_digest == report.champion_digest else report
+    is_about_today = last and (last.champion_digest, last.rules) == (report.champion_digest, report.rules)
+    return last if last and is_about_today else report
 
 
 def repeated(report: DriftReport | None, champion: Version, rules: str) -> DriftReport | None:

@@ -7,8 +7,10 @@ import pyarrow as pa
 import pytest
 
 from churn.histograms import Bins, Histogram
+from common.errors import InvalidData
 from uc3_drift_retraining import sources
 from uc3_drift_retraining.counting import Columns, Sampler, Stream, bins_of, count, sample_of
+from uc3_drift_retraining.examine import refuse_texts_for_numbers
 
 COLUMNS = Columns(("age", "spend", "tail", "flag", "nothing", "gone"), ("place",))
 
@@ -98,6 +100,25 @@ def test_a_sample_has_the_asked_size_keeps_the_order_and_is_the_same_each_time(r
     assert first == sample_of(stream(table, 64), columns, 300)["age"].to_pylist()
     if rows > 300:
         assert abs(np.mean(first) / rows - 0.5) < 0.1
+
+
+def test_a_feature_that_older_objects_of_the_log_lack_is_null_there() -> None:
+    schema = pa.schema([("age", pa.float32()), ("income", pa.float32())])
+    aligned = sources._with_columns(pa.table({"age": pa.array([1.0], pa.float32())}), schema)
+    assert aligned.to_pylist() == [{"age": 1.0, "income": None}]
+
+
+def test_texts_where_the_model_takes_numbers_are_bad_data_and_named() -> None:
+    spoken = people(10).set_column(0, "age", pa.array(["young"] * 10))
+    with pytest.raises(InvalidData, match="Column age of people is string"):
+        refuse_texts_for_numbers(COLUMNS, stream(spoken))
+
+
+def test_infinite_numbers_are_nulls_as_in_training(bins: dict[str, Bins | None]) -> None:
+    table = people(4).set_column(1, "spend", pa.array([np.inf, -np.inf, 20.0, np.nan]))
+    found = count(stream(table), bins, COLUMNS)["spend"]
+    assert found is not None
+    assert (found.known, found.nulls) == (1, 3)
 
 
 def test_golden_predictions_and_refusals_are_no_traffic_and_features_have_their_own_names() -> None:

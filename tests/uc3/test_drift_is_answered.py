@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 
+from churn.performance import Change
 from common.ledger import Ledger
+from common.registry import Version
 from tests.conftest import EmbeddedPlatform
 from tests.uc3.drifting_world import DriftingWorld
-from uc3_drift_retraining import windows
+from uc3_drift_retraining import late_labels, sources, windows
 from uc3_drift_retraining.results import DriftReport
 
 
@@ -119,6 +121,31 @@ def test_drift_that_nobody_has_answered_is_remembered_through_quiet_windows(worl
     assert windows.to_answer(world.tools, quiet).window == found.window
     of_another_champion = quiet.model_copy(update={"champion_digest": "another"})
     assert windows.to_answer(world.tools, of_another_champion) == of_another_champion
+
+
+def test_labels_that_arrive_late_show_whether_the_model_has_got_worse(world: DriftingWorld) -> None:
+    tools = world.tools
+    champion = tools.mlflow.champion(world.model_name)
+    assert champion is not None
+    log = sources.prediction_log(tools)
+    logged = sources.answered(log.rows(log.since())).to_pandas()
+    outcomes = [(row.request_id, bool(row.prediction > 0.5)) for row in logged.itertuples()]
+    assert _performance(world, outcomes, champion).is_better
+    assert _performance(
+        world, [(each, number % 2 == 0) for number, (each, _) in enumerate(outcomes)], champion
+    ).is_worse
+
+
+def _performance(world: DriftingWorld, outcomes: list[tuple[str, bool]], champion: Version) -> Change:
+    table = f"outcomes_{world.name}"
+    world.sql(f"DROP TABLE IF EXISTS {table}")
+    values = ", ".join(f"('{request}', {label}, now())" for request, label in outcomes)
+    world.sql(f"CREATE TABLE {table} AS SELECT * FROM (VALUES {values}) AS o (request_id, label, known_at)")
+    query = f"SELECT request_id, label FROM {table} WHERE known_at >= :since"
+    found = late_labels.performance(world.tools_with(MLOPS_UC3__LATE_LABELS__QUERY=query), champion)
+    assert found is not None
+    assert found.rows >= 780
+    return found
 
 
 def test_other_limits_judge_the_same_rows_again(world: DriftingWorld) -> None:
