@@ -24,7 +24,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from churn.drift import Limits, judged
+from churn.drift import judged
+from churn.findings import Limits
 from common.config import load_settings
 from common.tools import Tools
 from uc3_drift_retraining import sources

@@ -6,48 +6,16 @@ misleads: with a million rows every p-value is small, with a hundred rows every 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from churn import divergence
 from churn.divergence import Counts, Tested
+from churn.findings import ColumnDrift, Limits
 from churn.histograms import Histogram, grouped
 
 SHOWN = 3
-
-
-@dataclass(frozen=True)
-class Limits:
-    """From where on a column has drifted."""
-
-    psi: float = 0.2
-    kl: float = 0.1
-    p_value: float = 0.05
-    corrected: bool = True
-
-
-@dataclass(frozen=True)
-class ColumnDrift:
-    """One column: how far it moved, how sure that is, and the verdict. Numbers are None where nothing can be compared.
-
-    `method`, `score` and `threshold` are those that decided; `p_value` is corrected where the limits say so.
-    `finding` says what is odd about it, such as a column that is gone.
-    """
-
-    name: str
-    kind: str
-    drifted: bool
-    method: str = "psi"
-    score: float | None = None
-    threshold: float | None = None
-    psi: float | None = None
-    kl: float | None = None
-    js: float | None = None
-    test: str = ""
-    statistic: float | None = None
-    p_value: float | None = None
-    finding: str = ""
 
 
 def judged(
@@ -60,17 +28,6 @@ def judged(
     compared = [_measured(name, ours, current.get(name), limits) for name, ours in reference.items()]
     new = [_new(name, theirs) for name, theirs in current.items() if name not in reference and theirs]
     return (*_decided(compared, limits), *new)
-
-
-def share_of(columns: tuple[ColumnDrift, ...]) -> float:
-    """The share of the reference's columns that have drifted."""
-    counted = [column for column in columns if not _is_new(column)]
-    return sum(column.drifted for column in counted) / len(counted) if counted else 0.0
-
-
-def noise_floor(rows: int, other_rows: int, bins: int = 11) -> float:
-    """The PSI that two samples of one distribution have on average, by their numbers of rows."""
-    return (bins - 1) * (1 / rows + 1 / other_rows) if rows and other_rows else float("inf")
 
 
 def _measured(name: str, ours: Histogram | None, theirs: Histogram | None, limits: Limits) -> ColumnDrift:
@@ -129,7 +86,3 @@ def _finding(ours: Histogram, theirs: Histogram) -> str:
 
 def _new(name: str, theirs: Histogram) -> ColumnDrift:
     return ColumnDrift(name, theirs.bins.kind, False, method="presence", finding="is new")
-
-
-def _is_new(column: ColumnDrift) -> bool:
-    return column.finding == "is new"

@@ -4,45 +4,18 @@ Intervals are percentile bootstrap intervals of 95 % (Efron, 1979). Two models o
 pair: each draw scores both on the same resampled rows, which takes out what makes a row hard for either.
 """
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from churn.customers import IntArray
 from churn.evaluation import LEVEL, intervals, measure
+from churn.findings import HIGHER_IS_BETTER, Change
 
 if TYPE_CHECKING:
     from churn.model import Probabilities
 
 DRAWS = 300
-HIGHER_IS_BETTER = frozenset({"roc_auc", "pr_auc", "accuracy", "f1"})
-
-
-@dataclass(frozen=True)
-class Change:
-    """A metric before and after; `low` and `high` bound the change, positive where it got better."""
-
-    metric: str
-    before: float
-    after: float
-    low: float
-    high: float
-    rows: int
-
-    @property
-    def change(self) -> float:
-        return self.after - self.before if self.metric in HIGHER_IS_BETTER else self.before - self.after
-
-    @property
-    def is_better(self) -> bool:
-        """Better beyond chance."""
-        return self.low > 0
-
-    @property
-    def is_worse(self) -> bool:
-        """Worse beyond chance."""
-        return self.high < 0
 
 
 def against_baseline(

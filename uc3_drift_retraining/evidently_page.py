@@ -5,7 +5,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from churn.drift import Limits
+from churn.findings import Limits
 from uc3_drift_retraining.counting import Columns
 
 if TYPE_CHECKING:

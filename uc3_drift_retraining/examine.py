@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from churn.adwin import changes
-from churn.drift import ColumnDrift, Limits, judged, share_of
+from churn.drift import judged
+from churn.findings import ColumnDrift, Limits, share_of
 from churn.histograms import Bins, Histogram
 from common.errors import InvalidData
 from common.keys import digest_of

@@ -10,7 +10,7 @@ from uc3_drift_retraining import sources
 if TYPE_CHECKING:
     import pandas as pd
 
-    from churn.performance import Change
+    from churn.findings import Change
     from common.tools import Tools
 
 COLUMNS = ("request_id", "digest", "prediction", "golden", "status")

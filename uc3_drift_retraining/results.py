@@ -2,8 +2,7 @@
 
 from typing import ClassVar
 
-from churn.drift import ColumnDrift
-from churn.performance import Change
+from churn.findings import Change, ColumnDrift
 from common.step import Dataset, Result, Section
 from uc3_drift_retraining import shown
 

@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from churn.drift import noise_floor
+from churn.findings import noise_floor
 from common.step import Section, Table
 
 if TYPE_CHECKING:
-    from churn.drift import ColumnDrift
+    from churn.findings import ColumnDrift
     from uc3_drift_retraining.results import DriftReport, Population, Retraining
 
 COLUMNS = ("drifted", "column", "decided by", "score", "limit", "PSI", "KL", "JS", "test", "p", "finding")

@@ -10,7 +10,8 @@ from scipy.spatial import distance
 
 from churn import divergence
 from churn.adwin import Adwin, changes
-from churn.drift import ColumnDrift, Limits, judged, noise_floor, share_of
+from churn.drift import judged
+from churn.findings import ColumnDrift, Limits, noise_floor, share_of
 from churn.histograms import Bins, Histogram, bins_for_numbers, bins_for_texts, grouped
 
 ROWS = 5000

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from churn.performance import Change
+from churn.findings import Change
 from common.ledger import Ledger
 from common.registry import Version
 from tests.conftest import EmbeddedPlatform
