@@ -30,7 +30,7 @@ def is_due(tools: "Tools") -> bool:
 
 
 def send(tools: "Tools", champion: Version) -> str:
-    """Send them, wait until the log has them, note it; returns the position in the log before the first."""
+    """Send them and wait until the log has them; returns the position in the log before the first."""
     prediction_log = sources.prediction_log(tools)
     names = prediction_log.since(windows.position(tools))
     before = names[-1] if names else windows.position(tools)
@@ -40,8 +40,15 @@ def send(tools: "Tools", champion: Version) -> str:
     with tools.traffic.during(_url(tools), service, lambda: asked) as sent:
         answered = _until_sent(tools, sent, len(asked))
     _until_logged(tools, before, answered)
-    _note(tools, champion, before, answered)
     return before
+
+
+def note(tools: "Tools", champion: Version, window: str) -> None:
+    """Say that they were sent, and examined: whoever is killed before that sends them again, and finds them."""
+    table = tools.settings.uc3.replay.table
+    said = {"table": table, "rows": tools.settings.uc3.replay.rows, "champion": champion.version, "window": window}
+    tools.minio.put_json(_key(tools), said)
+    tools.context.effect("traffic", service_name(champion.name), **said)
 
 
 def rows(tools: "Tools", champion: Version) -> list[dict[str, Any]]:
@@ -73,17 +80,6 @@ def _until_logged(tools: "Tools", before: str, answered: int) -> None:
             return
         time.sleep(POLL_SECONDS)
     log.warning("not all that was sent is in the log yet", answered=answered)
-
-
-def _note(tools: "Tools", champion: Version, before: str, answered: int) -> None:
-    said = {
-        "table": tools.settings.uc3.replay.table,
-        "answered": answered,
-        "champion": champion.version,
-        "after": before,
-    }
-    tools.minio.put_json(_key(tools), said)
-    tools.context.effect("traffic", service_name(champion.name), **said)
 
 
 def _key(tools: "Tools") -> str:

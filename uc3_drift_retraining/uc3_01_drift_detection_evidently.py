@@ -87,7 +87,9 @@ def after_replay(tools: Tools, champion: "Version", before: DriftReport) -> Drif
     replay = tools.settings.uc3.replay
     said = f"{replay.rows:,} customers of table {replay.table}, as traffic: this model was not asked about them before"
     report = report.model_copy(update={"replayed": said, "before_replay": before.summary()})
-    return finished(tools, champion, report)
+    kept = finished(tools, champion, report)
+    moved_customers.note(tools, champion, kept.window)
+    return kept
 
 
 def finished(tools: Tools, champion: "Version", report: DriftReport) -> DriftReport:
