@@ -39,12 +39,8 @@ FLAGS = (
 )  # fmt: skip
 def run(tools: Tools) -> DriftReport:
     """Examine the new window, and once a model what moved customers make of it; tell, and refuse where asked to."""
-    from uc3_drift_retraining import moved_customers
-
     champion = champion_of(tools)
-    report = examined(tools, champion)
-    if not report.has_drifted and moved_customers.is_due(tools):
-        report = after_replay(tools, champion, report)
+    report = with_moved_customers(tools, champion, examined(tools, champion))
     told(tools, report)
     refuse_drift_where_asked(tools, report)
     return report
@@ -74,6 +70,17 @@ def examined(tools: Tools, champion: "Version") -> DriftReport:
     anew = last is not None and repeated is None and last.champion_digest == champion.digest
     report = examine.of_log(tools, champion, last.after if last and anew else windows.position(tools))
     return finished(tools, champion, report) if report.window else repeated or report
+
+
+def with_moved_customers(tools: Tools, champion: "Version", report: DriftReport) -> DriftReport:
+    """Where nothing has drifted and somebody is to be sent: what is found then."""
+    from uc3_drift_retraining import moved_customers
+
+    if not moved_customers.is_due(tools):
+        return report
+    if report.replayed:  # by a run that was killed before it could note it
+        moved_customers.note(tools, champion, report.window)
+    return report if report.has_drifted or report.replayed else after_replay(tools, champion, report)
 
 
 def after_replay(tools: Tools, champion: "Version", before: DriftReport) -> DriftReport:
