@@ -29,7 +29,8 @@ from churn.findings import Limits
 from common.config import load_settings
 from common.tools import Tools
 from uc3_drift_retraining import sources
-from uc3_drift_retraining.counting import Columns, Sampler, bins_of, count, sample_of
+from uc3_drift_retraining.counting import bins_of, count
+from uc3_drift_retraining.streams import Columns, Sampler, sample_of
 
 METHODS = {
     "scan": "scan: read every batch", "ours": "ours: PSI, KL, JS, KS, chi-square of all rows, and a sample",

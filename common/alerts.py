@@ -6,138 +6,29 @@ about the same subject before the cool-down is over. An alert is at least once: 
 sent again, and its id lets a receiver tell. An alert that nobody can be told of fails no step; it is told next time.
 """
 
-import json
 import operator
-import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
-from common import retry
+from common.alert_targets import Alert, FileTarget, Incident, LogTarget, Target, WebhookTarget
 from common.errors import ConfigError, MlopsError
 from common.keys import digest_of
 from common.logger import get_logger
 from common.minio_errors import NoSuchObject
-from common.paths import state_dir
 from common.settings_schedules import CONDITION
 
 if TYPE_CHECKING:
     from common.minio_client import ObjectStore
     from common.settings_schedules import Alerts as Section
 
+__all__ = ["Alert", "Alerts", "Incident", "holds"]
+
 log = get_logger(__name__)
-WEBHOOK_SECONDS = (3, 10)
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le, "==": operator.eq, "!=": operator.ne,
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Incident:
-    """What happened: to whom, which one (a window, a version), in a sentence, with numbers to judge it by."""
-
-    subject: str
-    incident: str
-    text: str
-    facts: Mapping[str, float]
-    link: str = ""
-
-
-@dataclass(frozen=True)
-class Alert:
-    """A rule that holds of an incident. `id` is the same whenever the same is said again."""
-
-    rule: str
-    severity: str
-    condition: str
-    at_utc: datetime
-    about: Incident
-
-    @property
-    def id(self) -> str:
-        return digest_of([self.rule, self.about.subject, self.about.incident])[:32]
-
-    def as_data(self) -> dict[str, Any]:
-        """What a receiver is sent. `text` is the key that chat programs show."""
-        about = self.about
-        return {
-            "id": self.id, "rule": self.rule, "severity": self.severity, "condition": self.condition,
-            "at": self.at_utc.isoformat(timespec="seconds"), "subject": about.subject, "incident": about.incident,
-            "text": f"[{self.severity}] {about.subject}: {about.text}", "facts": dict(about.facts), "link": about.link,
-        }  # fmt: skip
-
-
-class Target(Protocol):
-    """Somebody who can be told. Raises MlopsError or OSError where that failed."""
-
-    name: str
-
-    def tell(self, alert: Alert) -> None:
-        """Tell."""
-
-
-class LogTarget:
-    """Our own log, which is on stderr and wherever that is collected."""
-
-    name = "log"
-
-    def tell(self, alert: Alert) -> None:
-        """Write a line, as loud as the alert."""
-        said = alert.as_data()
-        speak = log.error if alert.severity == "critical" else log.warning if alert.severity == "warning" else log.info
-        speak("alert", **{key: said[key] for key in ("rule", "severity", "subject", "text", "link")})
-
-
-class FileTarget:
-    """A file of JSON lines; a relative path is below the state directory."""
-
-    name = "file"
-
-    def __init__(self, path: str) -> None:
-        self._path = state_dir() / path
-
-    def tell(self, alert: Alert) -> None:
-        """Append one line, in one write, durably."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            os.write(descriptor, (json.dumps(alert.as_data(), ensure_ascii=False) + "\n").encode())
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-class WebhookTarget:
-    """An HTTP receiver of JSON. Its URL is a secret: with many services it is all that one needs to write there."""
-
-    name = "webhook"
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-
-    def tell(self, alert: Alert) -> None:
-        """POST it, repeated where the receiver may be back in a moment; anything but 2xx is an error."""
-        import requests
-
-        headers = {"Idempotency-Key": alert.id}
-
-        @retry.http
-        def post() -> "requests.Response":
-            answer = requests.post(
-                self._url, json=alert.as_data(), headers=headers, timeout=WEBHOOK_SECONDS, allow_redirects=False
-            )
-            if answer.status_code in (429, 502, 503, 504):
-                answer.raise_for_status()
-            return answer
-
-        try:
-            status = post().status_code
-        except requests.RequestException as error:
-            raise OSError(f"the receiver does not answer ({type(error).__name__})") from None
-        if not 200 <= status < 300:
-            raise OSError(f"the receiver answered {status}")
 
 
 class Alerts:

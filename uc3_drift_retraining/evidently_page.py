@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from churn.findings import Limits
-from uc3_drift_retraining.counting import Columns
+from uc3_drift_retraining.streams import Columns
 
 if TYPE_CHECKING:
     import pyarrow as pa

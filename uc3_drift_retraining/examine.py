@@ -5,14 +5,22 @@ from typing import TYPE_CHECKING
 
 from churn.adwin import changes
 from churn.drift import judged
-from churn.findings import ColumnDrift, Limits, share_of
+from churn.findings import ColumnDrift, share_of
 from churn.histograms import Bins, Histogram
-from common.errors import InvalidData
 from common.keys import digest_of
 from common.registry import Version
 from uc3_drift_retraining import sources, windows
-from uc3_drift_retraining.counting import Columns, Sampler, Stream, bins_of, count, schema_of
+from uc3_drift_retraining.comparands import (
+    columns_of,
+    limits_of,
+    reference_of,
+    refuse_nothing_in_common,
+    refuse_texts_for_numbers,
+    rules_of,
+)
+from uc3_drift_retraining.counting import bins_of, count
 from uc3_drift_retraining.results import DriftReport
+from uc3_drift_retraining.streams import Columns, Sampler, Stream, schema_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -68,58 +76,6 @@ def of_stream(tools: "Tools", champion: Version, stream: Stream) -> DriftReport:
     return drawn(tools, report, columns, ours, theirs)
 
 
-def inputs_of(tools: "Tools", champion: Version) -> Columns:
-    """What the model takes, as its schema.json says."""
-    schema = tools.minio.get_json(tools.minio.key(f"{champion.uri}/schema.json"))
-    return Columns(tuple(schema["numeric"]), tuple(schema["categorical"]))
-
-
-def columns_of(tools: "Tools", champion: Version) -> Columns:
-    """The model's inputs, or the columns that the configuration names in their place."""
-    inputs, chosen = inputs_of(tools, champion), tools.settings.uc3.columns
-    if not chosen:
-        return inputs
-    texts = tuple(name for name in chosen if name in (*inputs.categorical, *tools.settings.uc1.categorical))
-    return Columns(tuple(name for name in chosen if name not in texts), texts)
-
-
-def reference_of(tools: "Tools", champion: Version) -> Stream:
-    """What the champion was trained on, by its tags; or what the configuration names."""
-    named = tools.settings.uc3.reference
-    if named != "champion":
-        return sources.named(tools, named)
-    uri = champion.tags.get("data_uri", "")
-    if not uri:
-        raise InvalidData(
-            f"Version {champion.version} of {champion.name} has no tag data_uri: nobody knows what it learned from.",
-            "Set uc3.reference to a table, or to the s3:// URI of a parquet object.",
-        )
-    return sources.parquet(tools, uri)
-
-
-def refuse_nothing_in_common(columns: Columns, reference: Stream) -> None:
-    """Raise InvalidData where the reference has none of the columns."""
-    if not set(columns.names) & reference.columns:
-        raise InvalidData(
-            f"{reference.name} has none of the columns {', '.join(columns.names)}.", "Look at uc3.reference."
-        )
-
-
-def refuse_texts_for_numbers(columns: Columns, *streams: Stream) -> None:
-    """Raise InvalidData where a column that is compared as numbers arrives as something else."""
-    from pyarrow import types
-
-    fitting = (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal, types.is_null)
-    for stream in streams:
-        for name in set(columns.numeric) & stream.columns:
-            kind = stream.schema.field(name).type
-            if not any(fits(kind) for fits in fitting):
-                raise InvalidData(
-                    f"Column {name} of {stream.name} is {kind}, and the model takes numbers there.",
-                    "Look at what writes it, or name other columns in uc3.columns.",
-                )
-
-
 def counted(tools: "Tools", stream: Stream, bins: dict[str, Bins | None], columns: Columns) -> Side:
     """One pass: histograms of all rows, and a sample of them."""
     sampler = Sampler(tools.settings.uc3.evidently_rows)
@@ -138,22 +94,6 @@ def new_columns(tools: "Tools", stream: Stream, reference: Stream) -> tuple[Colu
         return ()
     new = sorted(stream.columns - reference.columns)
     return tuple(ColumnDrift(name, "", False, method="presence", finding="is new") for name in new)
-
-
-def limits_of(tools: "Tools") -> Limits:
-    """The configured limits of a column."""
-    limits = tools.settings.uc3.limits
-    return Limits(limits.psi, limits.kl, limits.p_value, corrected=limits.multiple_testing == "holm")
-
-
-def rules_of(tools: "Tools") -> str:
-    """Everything that decides, in words: a report under other rules is no answer for today's."""
-    uc3 = tools.settings.uc3
-    limits = f"PSI {uc3.limits.psi:g}, KL {uc3.limits.kl:g}, p {uc3.limits.p_value:g} ({uc3.limits.multiple_testing})"
-    shares = f"share {uc3.drift_threshold:g}, high {uc3.high_drift_threshold:g}"
-    compared = f"; columns {', '.join(uc3.columns)}" if uc3.columns else ""
-    against = f"; reference {uc3.reference}" if uc3.reference != "champion" else ""
-    return f"{limits}; {shares}{compared}{against}"
 
 
 def window_of(champion: Version, stream: Stream) -> str:

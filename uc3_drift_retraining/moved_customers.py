@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from common.logger import get_logger
 from common.registry import Version
 from common.serving_manifests import service_name
-from uc3_drift_retraining import examine, sources, windows
+from uc3_drift_retraining import comparands, sources, windows
 
 if TYPE_CHECKING:
     from common.tools import Tools
@@ -55,7 +55,7 @@ def rows(tools: "Tools", champion: Version) -> list[dict[str, Any]]:
     """The model's inputs of some customers, the same ones each time, as JSON has them."""
     import sqlalchemy as sa
 
-    uc1, replay, columns = tools.settings.uc1, tools.settings.uc3.replay, examine.inputs_of(tools, champion).names
+    uc1, replay, columns = tools.settings.uc1, tools.settings.uc3.replay, comparands.inputs_of(tools, champion).names
     schema, name = tools.postgres.find_table(replay.table)
     # By a hash of the row: tables are mostly in order of time, and the first customers are not like the last.
     order = sa.func.md5(sa.func.concat(*(sa.column(each) for each in [*columns, *filter(None, [uc1.entity])])))

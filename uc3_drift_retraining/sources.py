@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from common.errors import InvalidData
 from common.prediction_log import PredictionLog
 from common.serving_manifests import service_name
-from uc3_drift_retraining.counting import Stream
+from uc3_drift_retraining.streams import Stream
 
 if TYPE_CHECKING:
     import pyarrow as pa

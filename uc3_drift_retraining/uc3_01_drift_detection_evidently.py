@@ -59,13 +59,13 @@ def champion_of(tools: Tools) -> "Version":
 
 def examined(tools: Tools, champion: "Version") -> DriftReport:
     """What is new, held against the reference; the last report again where nothing is, if it still is about today."""
-    from uc3_drift_retraining import examine, windows
+    from uc3_drift_retraining import comparands, examine, windows
 
     if tools.settings.uc3.current != "log":
         report = examine.of_named(tools, champion)
         return report if report.repeated else finished(tools, champion, report)
     last = windows.newest(tools)
-    repeated = windows.repeated(last, champion, examine.rules_of(tools))
+    repeated = windows.repeated(last, champion, comparands.rules_of(tools))
     # Under other rules the same rows are looked at again; a new champion begins with what is new.
     anew = last is not None and repeated is None and last.champion_digest == champion.digest
     report = examine.of_log(tools, champion, last.after if last and anew else windows.position(tools))

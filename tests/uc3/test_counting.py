@@ -9,8 +9,9 @@ import pytest
 from churn.histograms import Bins, Histogram
 from common.errors import InvalidData
 from uc3_drift_retraining import sources
-from uc3_drift_retraining.counting import Columns, Sampler, Stream, bins_of, count, sample_of
-from uc3_drift_retraining.examine import refuse_texts_for_numbers
+from uc3_drift_retraining.comparands import refuse_texts_for_numbers
+from uc3_drift_retraining.counting import bins_of, count
+from uc3_drift_retraining.streams import Columns, Sampler, Stream, sample_of
 
 COLUMNS = Columns(("age", "spend", "tail", "flag", "nothing", "gone"), ("place",))
 
