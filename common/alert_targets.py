@@ -5,15 +5,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from common import retry
 from common.keys import digest_of
 from common.logger import get_logger
 from common.paths import state_dir
-
-if TYPE_CHECKING:
-    import requests
 
 log = get_logger(__name__)
 WEBHOOK_SECONDS = (3, 10)
@@ -107,20 +104,25 @@ class WebhookTarget:
         """POST it, repeated where the receiver may be back in a moment; anything but 2xx is an error."""
         import requests
 
-        headers = {"Idempotency-Key": alert.id}
-
-        @retry.http
-        def post() -> "requests.Response":
-            answer = requests.post(
-                self._url, json=alert.as_data(), headers=headers, timeout=WEBHOOK_SECONDS, allow_redirects=False
-            )
-            if answer.status_code in AWAY:
-                answer.raise_for_status()
-            return answer
-
         try:
-            status = post().status_code
+            status = self._posted(alert)
         except requests.RequestException as error:
             raise OSError(f"the receiver does not answer ({type(error).__name__})") from None
         if not 200 <= status < 300:
             raise OSError(f"the receiver answered {status}")
+
+    @retry.http
+    def _posted(self, alert: Alert) -> int:
+        """One try. Errors are raised anew in words without the URL, because retries are logged."""
+        import requests
+
+        headers = {"Idempotency-Key": alert.id}
+        try:
+            answer = requests.post(
+                self._url, json=alert.as_data(), headers=headers, timeout=WEBHOOK_SECONDS, allow_redirects=False
+            )
+        except requests.RequestException as error:
+            raise type(error)("no answer", request=error.request) from None
+        if answer.status_code in AWAY:
+            raise requests.HTTPError(f"answer {answer.status_code}", request=answer.request, response=answer)
+        return answer.status_code

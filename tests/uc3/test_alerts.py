@@ -49,7 +49,7 @@ class Receiver:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}/hook"
+        return f"http://127.0.0.1:{self._server.server_port}/hooks/a-secret-path"
 
     def close(self) -> None:
         self._server.shutdown()
@@ -137,10 +137,13 @@ def test_a_refused_alert_fails_nothing_and_is_told_next_time_to_whom_it_did_not_
 def test_a_dead_receiver_fails_nothing_and_its_url_is_in_no_log(
     store: ObjectStore, receiver: Receiver, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    receiver.answers = [503] * 4
+    assert alerts(store, receiver).check(incident(), NOW) == ()
     receiver.close()
     assert alerts(store, receiver).check(incident(), NOW) == ()
     said = capsys.readouterr()
-    assert receiver.url not in said.out + said.err
+    assert "reached nobody" in said.out + said.err
+    assert "a-secret-path" not in said.out + said.err
 
 
 def test_the_file_gets_a_whole_line_of_json_each(store: ObjectStore, receiver: Receiver, tmp_path: Path) -> None:
