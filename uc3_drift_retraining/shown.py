@@ -87,7 +87,8 @@ def retraining_line(made: "Retraining") -> str:
     names = ", ".join(f"v{version} {state}" for version, state in zip(made.versions, made.states, strict=True))
     moved = [each for each in made.populations if each.version == made.candidate][:1]
     better = "; ".join(
-        f"{each.change.metric} on {each.name} {each.change.before:.3f} -> {each.change.after:.3f}" for each in moved
+        f"{each.change.metric} on customers {each.name} {each.change.before:.3f} -> {each.change.after:.3f}"
+        for each in moved
     )
     return f"{made.decision}: {names}" + (f"; {better}" if better else "")
 
