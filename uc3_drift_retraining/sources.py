@@ -100,8 +100,9 @@ def parquet(tools: "Tools", uri: str) -> Stream:
 
     def batches() -> "Iterator[pa.RecordBatch]":
         with opened() as file:
-            try:
-                yield from file.iter_batches(BATCH_ROWS)
+            try:  # a row group at a time: read at once, all of them stay in memory until the last batch
+                for group in range(file.num_row_groups):
+                    yield from file.iter_batches(BATCH_ROWS, row_groups=[group])
             except pa.ArrowInvalid as error:
                 raise InvalidData(f"{uri} is damaged: {error}.") from error
 
