@@ -31,6 +31,11 @@ class PredictionLog:
     def __init__(self, store: "ObjectStore", prefix_key: str) -> None:
         self._store, self._prefix = store, prefix_key.strip("/") + "/"
 
+    @property
+    def prefix(self) -> str:
+        """Where in the bucket the objects are, without a slash at the end."""
+        return self._prefix.rstrip("/")
+
     def since(self, after: str = "") -> tuple[str, ...]:
         """Names of all objects that sort after this name, or time such as 20260102T030405; oldest first."""
         listed = self._store.list(self._prefix, after=self._prefix + after)

@@ -53,7 +53,7 @@ def ready_settings(parts: Sequence[Part], options: argparse.Namespace) -> Settin
     needs = {need for step in steps_of(parts) for need in step.needs}
     if platform.ensure_up(settings, needs, options.no_start, welcome={"marquez"}):
         settings = load()
-    for section in (*settings.services().values(), settings.ledger):
+    for section in (*settings.services().values(), settings.ledger, settings.alerts):
         logger.hide(*secrets_of(section).values())
     return settings
 

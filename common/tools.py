@@ -11,6 +11,7 @@ from common.paths import state_dir
 
 if TYPE_CHECKING:
     from common.argocd_client import Applications
+    from common.alerts import Alerts
     from common.dvc_client import DataRepository
     from common.feast_client import FeatureStoreClient
     from common.git_client import GitRepository
@@ -156,3 +157,9 @@ class Tools:
 
         section = self.settings.traffic
         return ReplayTraffic(section, self.settings.kserve) if section.source == "replay" else LiveTraffic()
+
+    @cached_property
+    def alerts(self) -> "Alerts":
+        from common.alerts import Alerts
+
+        return Alerts(self.settings.alerts, self.minio)

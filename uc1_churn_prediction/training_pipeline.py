@@ -14,7 +14,9 @@ from typing import Any
 from kfp import compiler, dsl, kubernetes
 from kfp.dsl import Artifact, Dataset, Input, Model, Output
 
-NAME = "churn-training"
+from uc1_churn_prediction.training import component
+
+NAME = component.NAME
 SETTINGS = "mlops-settings"  # ConfigMap and Secret of the namespace that runs start in; both may be absent
 PLAIN = ("MLOPS_ENVIRONMENT", "MLOPS_CONFIG_FILE")
 SECRET = ("MLOPS_POSTGRES__PASSWORD", "MLOPS_MINIO__ACCESS_KEY", "MLOPS_MINIO__SECRET_KEY",

@@ -13,13 +13,10 @@ Run it alone:  python uc1_churn_prediction/uc1_01_data_ingestion_postgres.py
 
 from typing import TYPE_CHECKING
 
-from common.errors import ConfigError
 from common.step import step
 from uc1_churn_prediction.results import Column, RawCustomers
 
 if TYPE_CHECKING:
-    from common.extract import Wanted
-    from common.settings_uc1 import Uc1
     from common.tools import Tools
 
 
@@ -33,6 +30,7 @@ if TYPE_CHECKING:
 def run(tools: "Tools") -> RawCustomers:
     """Extract, publish by digest, and point at it."""
     from common import snapshot
+    from common.source_tables import wanted_of
 
     uc1 = tools.settings.uc1
     wanted = wanted_of(uc1)
@@ -44,23 +42,6 @@ def run(tools: "Tools") -> RawCustomers:
         size_bytes=taken.size_bytes, columns=tuple(Column(name=n, type=t) for n, t in taken.columns),
         entity=str(uc1.entity), label=str(uc1.label), event_time=uc1.event_time,
     )  # fmt: skip
-
-
-def wanted_of(uc1: "Uc1") -> "Wanted":
-    """What the configuration asks for. Raises ConfigError where it contradicts itself."""
-    from common.extract import Wanted
-    from common.postgres import source_of
-
-    for name in ("entity", "label"):
-        if not getattr(uc1, name):
-            raise ConfigError(f"uc1.{name} is not set: no column is named as the {name}.", "Set it in config.yaml.")
-    if uc1.as_of and not uc1.event_time:
-        raise ConfigError("uc1.as_of is set but uc1.event_time is not: as of when?", "Name the time column.")
-    needed = tuple(name for name in (uc1.entity, uc1.label, uc1.event_time) if name)
-    lost = sorted(set(needed) & set(uc1.dropped))
-    if lost:
-        raise ConfigError(f"uc1.dropped drops {lost[0]}, which is needed.", "Take it off uc1.dropped.")
-    return Wanted(source_of(uc1), needed, dropped=uc1.dropped, event_time=uc1.event_time, as_of=uc1.as_of)
 
 
 if __name__ == "__main__":

@@ -63,11 +63,11 @@ def lost_files(tools: Tools, versions: "Sequence[Version]") -> list[str]:
 
 def run_pipeline(tools: Tools, package: bytes, features: CustomerFeatures) -> None:
     """Run the pipeline to its end. Raises what its component said was wrong."""
-    from uc1_churn_prediction.training.component import error_key, left_error
+    from common.pipeline_errors import error_key, left_error
     from uc1_churn_prediction.training_pipeline import NAME
 
     key = tools.context.key
-    tools.minio.delete(error_key(key))
+    tools.minio.delete(error_key(NAME, key))
     champion = tools.mlflow.champion(tools.settings.uc1.model_name)
     arguments = {
         "snapshot_uri": features.raw.uri, "features_uri": features.uri, "key": key,
@@ -75,7 +75,7 @@ def run_pipeline(tools: Tools, package: bytes, features: CustomerFeatures) -> No
     }  # fmt: skip
     ended = tools.kubeflow.run(NAME, package, arguments, key=key, deadline_seconds=DEADLINE_SECONDS - 60)
     if not ended.succeeded:
-        raise left_error(tools.minio, key) or StepFailed(
+        raise left_error(tools.minio, NAME, key) or StepFailed(
             f"The pipeline {NAME} ended as {ended.state}: {ended.error or 'no component said why'}",
             f"Its log is logs/{NAME}.log in the state directory, or in Kubeflow's page of run {ended.id}.",
         )

@@ -17,6 +17,7 @@ import skops.io
 import yaml
 
 from churn import model
+from common import pipeline_errors
 from common.config import load_settings
 from common.errors import ConfigError, GateRefused, InvalidData, StepFailed
 from common.kubeflow_client import PipelineRun, published_package
@@ -345,11 +346,11 @@ def test_a_components_error_keeps_its_type_and_a_crash_shows_its_last_line(
     world: World, features: CustomerFeatures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = world.tools("any").minio
-    shared.leave_error(store, "k", GateRefused("No.", "Try."))
-    left = shared.left_error(store, "k")
+    pipeline_errors.leave_error(store, "toy", "k", GateRefused("No.", "Try."))
+    left = pipeline_errors.left_error(store, "toy", "k")
     assert isinstance(left, GateRefused)
     assert (left.message, left.hint) == ("No.", "Try.")
-    assert shared.left_error(store, "other") is None
+    assert pipeline_errors.left_error(store, "toy", "other") is None
     gone = features.model_copy(update={"uri": features.uri.replace("features/", "nowhere/")})
     with pytest.raises((StepFailed, InvalidData), match="nowhere"):
         step5.run(world.tools("gone"), gone)

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from churn.customers import UnfitForTraining
 from churn.features import FeatureColumns
-from common import errors
 from common.config import load_settings
 from common.errors import InvalidData, MlopsError
 from common.kubeflow_local import end_with_runner
 from common.minio_client import ObjectStore
-from common.minio_errors import NoSuchObject
+from common.pipeline_errors import leave_error
 from common.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
 
+NAME = "churn-training"
 LABEL, HOLDOUT = "__label__", "__holdout__"
 THRESHOLD = 0.5
 
@@ -37,38 +37,16 @@ def component(key: str) -> Iterator[tuple[Settings, ObjectStore]]:
     try:
         yield settings, store
     except UnfitForTraining as error:
-        leave_error(store, key, InvalidData(str(error)))
+        leave_error(store, NAME, key, InvalidData(str(error)))
         raise
     except MlopsError as error:
-        leave_error(store, key, error)
+        leave_error(store, NAME, key, error)
         raise
-
-
-def error_key(key: str) -> str:
-    """Where a component leaves its error."""
-    return f"pipelines/churn-training/errors/{key}.json"
 
 
 def pictures_key(key: str, algorithm: str) -> str:
     """The folder in the bucket that holds the plots of one evaluation."""
     return f"evaluations/{key}/{algorithm}"
-
-
-def leave_error(store: ObjectStore, key: str, error: MlopsError) -> None:
-    """Write an error down as the nearest type of common.errors; where the object store failed, the log has to do."""
-    kind = next(each.__name__ for each in type(error).__mro__ if getattr(errors, each.__name__, None) is each)
-    with contextlib.suppress(MlopsError):
-        store.put_json(error_key(key), {"kind": kind, "message": error.message, "hint": error.hint})
-
-
-def left_error(store: ObjectStore, key: str) -> MlopsError | None:
-    """The error that a component of this key left, as the type it was."""
-    try:
-        said = store.get_json(error_key(key))
-    except NoSuchObject:
-        return None
-    error: MlopsError = getattr(errors, said["kind"])(said["message"], said["hint"])
-    return error
 
 
 def read_frame(place: Path) -> tuple["pd.DataFrame", FeatureColumns]:

@@ -1,0 +1,78 @@
+"""The new models beside the old one, on hold-out customers: those who are new to the old model, and those who are not.
+
+Who is held out follows from the customer's id alone, so that no model has learned from anybody it is judged by here.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from churn.customers import holdout_mask
+from churn.features import FeatureColumns, as_features, as_labels
+from common.logger import get_logger
+from common.minio_errors import NoSuchObject
+from uc3_drift_retraining.results import Population
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from churn.model import Probabilities
+    from common.registry import Version
+    from common.tools import Tools
+
+log = get_logger(__name__)
+NEW, KNOWN = "new to the old model", "of the old model's own data"
+FEWEST = 50
+
+
+def compared(tools: "Tools", snapshot_uri: str, old: "Version", new: "Sequence[Version]") -> tuple[Population, ...]:
+    """Both populations for each new version; one that is too small, or of one class only, is left out."""
+    from churn import performance
+
+    uc1, held = tools.settings.uc1, held_out(tools, snapshot_uri)
+    known = held[str(uc1.entity)].isin(ids(tools, old.tags.get("data_uri", "")))
+    found = []
+    for name, rows in ((NEW, held[~known]), (KNOWN, held[known])):
+        labels = as_labels(rows[uc1.label], uc1.positive_label)
+        if len(rows) < FEWEST or len(set(labels.tolist())) < 2:
+            continue
+        before = answers(tools, old, rows)
+        for version in new:
+            after = answers(tools, version, rows)
+            change = performance.compared(labels, before, after, seed=uc1.seed)
+            found.append(Population(name=name, version=version.version, change=change))
+    return tuple(found)
+
+
+def held_out(tools: "Tools", snapshot_uri: str) -> "pd.DataFrame":
+    """The fresh rows that no training has seen."""
+    uc1, rows = tools.settings.uc1, read(tools, snapshot_uri)
+    return rows[holdout_mask(rows[str(uc1.entity)], share=uc1.holdout_share, seed=uc1.seed)]
+
+
+def ids(tools: "Tools", uri: str) -> "set[object]":
+    """The customers of a snapshot; nobody where it is gone."""
+    entity = str(tools.settings.uc1.entity)
+    try:
+        return set(read(tools, uri, [entity])[entity]) if uri else set()
+    except NoSuchObject:
+        log.warning("the old model's data is gone; everybody counts as new to it", uri=uri)
+        return set()
+
+
+def answers(tools: "Tools", version: "Version", rows: "pd.DataFrame") -> "Probabilities":
+    """What a model says of these customers."""
+    from churn.model import onnx_probabilities, session
+
+    schema = tools.minio.get_json(tools.minio.key(f"{version.uri}/schema.json"))
+    columns = FeatureColumns(tuple(schema["numeric"]), tuple(schema["categorical"]))
+    onnx = tools.minio.get_bytes(tools.minio.key(f"{version.uri}/model.onnx"))
+    return onnx_probabilities(session(onnx), as_features(rows, columns))
+
+
+def read(tools: "Tools", uri: str, columns: list[str] | None = None) -> "pd.DataFrame":
+    """Rows of a snapshot."""
+    import io
+
+    import pyarrow.parquet as pq
+
+    return pq.read_table(io.BytesIO(tools.minio.get_bytes(tools.minio.key(uri))), columns=columns).to_pandas()

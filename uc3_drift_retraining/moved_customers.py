@@ -1,0 +1,98 @@
+"""Sends customers of another population to the served model, once: a laptop has no users, but it is to see drift.
+
+What is sent, and that it was, is noted beside UC3's reports, so that no later run sends them again.
+"""
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from common.logger import get_logger
+from common.registry import Version
+from common.serving_manifests import service_name
+from uc3_drift_retraining import comparands, sources, windows
+
+if TYPE_CHECKING:
+    from common.tools import Tools
+    from common.traffic import Sent
+
+log = get_logger(__name__)
+POLL_SECONDS = 0.25
+LOG_SECONDS = 30.0  # how long what was answered may need to appear in the log
+ARRIVED = 0.98
+
+
+def is_due(tools: "Tools") -> bool:
+    """True where a population is configured that this model was not asked about, and the model is served alone."""
+    uc1, uc3 = tools.settings.uc1, tools.settings.uc3
+    if not uc3.replay.table or uc3.current != "log" or tools.minio.exists(_key(tools)):
+        return False
+    return _url(tools) != "" and not tools.kserve.is_in_canary(uc1.namespace, service_name(uc1.model_name))
+
+
+def send(tools: "Tools", champion: Version) -> str:
+    """Send them and wait until the log has them; returns the position in the log before the first."""
+    prediction_log = sources.prediction_log(tools)
+    names = prediction_log.since(windows.position(tools))
+    before = names[-1] if names else windows.position(tools)
+    asked = rows(tools, champion)
+    log.info("sending moved customers", table=tools.settings.uc3.replay.table, rows=len(asked))
+    service = service_name(tools.settings.uc1.model_name)
+    with tools.traffic.during(_url(tools), service, lambda: asked) as sent:
+        answered = _until_sent(tools, sent, len(asked))
+    _until_logged(tools, before, answered)
+    return before
+
+
+def note(tools: "Tools", champion: Version, window: str) -> None:
+    """Say that they were sent, and examined: whoever is killed before that sends them again, and finds them."""
+    table = tools.settings.uc3.replay.table
+    said = {"table": table, "rows": tools.settings.uc3.replay.rows, "champion": champion.version, "window": window}
+    tools.minio.put_json(_key(tools), said)
+    tools.context.effect("traffic", service_name(champion.name), **said)
+
+
+def rows(tools: "Tools", champion: Version) -> list[dict[str, Any]]:
+    """The model's inputs of some customers, the same ones each time, as JSON has them."""
+    import sqlalchemy as sa
+
+    uc1, replay, columns = tools.settings.uc1, tools.settings.uc3.replay, comparands.inputs_of(tools, champion).names
+    schema, name = tools.postgres.find_table(replay.table)
+    # By a hash of the row: tables are mostly in order of time, and the first customers are not like the last.
+    order = sa.func.md5(sa.func.concat(*(sa.column(each) for each in [*columns, *filter(None, [uc1.entity])])))
+    chosen: Any = sa.select(*(sa.column(each) for each in columns)).select_from(sa.table(name, schema=schema))
+    found = tools.postgres.rows(chosen.order_by(order).limit(replay.rows))
+    return [{key: _plain(value) for key, value in zip(columns, row, strict=True)} for row in found]
+
+
+def _until_sent(tools: "Tools", sent: "Sent", wanted: int) -> int:
+    """Wait until every row was sent once; returns how many were answered."""
+    end = time.monotonic() + 30 + 3 * wanted / tools.settings.traffic.requests_per_second
+    while sent.requests < wanted and time.monotonic() < end:
+        time.sleep(POLL_SECONDS)
+    return sent.by_code.get(sources.ANSWERED, 0)
+
+
+def _until_logged(tools: "Tools", before: str, answered: int) -> None:
+    prediction_log, end = sources.prediction_log(tools), time.monotonic() + LOG_SECONDS
+    wanted = int(ARRIVED * answered)
+    while time.monotonic() < end:
+        if sources.answered_rows(prediction_log, prediction_log.since(before), wanted) >= wanted:
+            return
+        time.sleep(POLL_SECONDS)
+    log.warning("not all that was sent is in the log yet", answered=answered)
+
+
+def _key(tools: "Tools") -> str:
+    return f"{windows.place(tools)}/replayed/{tools.settings.uc3.replay.table}.json"
+
+
+def _url(tools: "Tools") -> str:
+    uc1 = tools.settings.uc1
+    live = tools.kserve.live(uc1.namespace, service_name(uc1.model_name)) or {}
+    return str(live.get("status", {}).get("url", ""))
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return float(value) if hasattr(value, "as_integer_ratio") else str(value)
