@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from common.paths import state_dir
 
 if TYPE_CHECKING:
-    from common.argocd_client import Applications
     from common.alerts import Alerts
+    from common.argocd_client import Applications
     from common.dvc_client import DataRepository
     from common.feast_client import FeatureStoreClient
     from common.git_client import GitRepository

@@ -117,6 +117,10 @@ class Retraining(Result):
         """True where only time, or new data, is waited for."""
         return self.waits
 
+    @property
+    def proposes(self) -> bool:
+        return "proposed" in self.states
+
     def reads(self) -> tuple[Dataset, ...]:
         if self.unchanged:
             return ()
