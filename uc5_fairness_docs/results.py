@@ -94,7 +94,7 @@ class ModelCard(Result):
     digest: str
     page: str
     data: str
-    text: str
+    markdown: str
     evidence: str
     filled: int
     missing: tuple[str, ...]

@@ -8,7 +8,7 @@ from common.pipeline import Pipeline
 from uc5_fairness_docs import uc5_01_fairness_analysis_wit as fairness
 from uc5_fairness_docs import uc5_02_generate_model_card as card
 
-PIPELINE = Pipeline("uc5", [fairness, card])
+PIPELINE = Pipeline("uc5", [fairness, card], gate_stops=False)
 
 if __name__ == "__main__":
     main(PIPELINE)

@@ -51,7 +51,7 @@ def card(made: "ModelCard") -> Section:
         ("filled", f"{made.filled} fields"),
         ("without a source", ", ".join(made.missing) or "nothing"),
         ("as JSON (Model Card Toolkit v0.0.2)", made.data),
-        ("as Markdown", made.text),
+        ("as Markdown", made.markdown),
         ("evidence", made.evidence),
     ]
     return Section(title="Model card", facts=tuple(facts), pages=(("Read the card", made.page),))

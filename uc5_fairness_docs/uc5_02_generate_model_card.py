@@ -42,7 +42,7 @@ def run(tools: Tools, report: FairnessReport) -> ModelCard:
     point(tools, champion, places[PAGE])
     return ModelCard(
         model_name=champion.name, version=champion.version, digest=champion.digest, page=places[PAGE],
-        data=places["model_card.json"], text=places["model_card.md"], evidence=places["evidence.json"],
+        data=places["model_card.json"], markdown=places["model_card.md"], evidence=places["evidence.json"],
         filled=filled(made), missing=missing(made),
     )  # fmt: skip
 
