@@ -20,9 +20,9 @@ TURNS = [
     Turn(uc2.PIPELINE, stands_on=("uc1",)),
     Turn(uc3.PIPELINE, stands_on=("uc1",)),
     Turn(uc2.PIPELINE, stands_on=("uc1",), if_proposed_by="uc3"),
-    Turn(uc4.PIPELINE),
     Turn(uc5.PIPELINE, stands_on=("uc1",)),
     Turn(uc6.PIPELINE, stands_on=("uc1", "uc5")),
+    Turn(uc4.PIPELINE),  # last: lineage shows what all the others did
 ]
 
 if __name__ == "__main__":
