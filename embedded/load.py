@@ -81,6 +81,7 @@ def _short(name: str) -> str:
 
 
 def _write(section: Section, database: Any, table: str, columns: Sequence[Typed], path: Path) -> None:
+    import duckdb
     from adbc_driver_manager import Error
     from adbc_driver_postgresql import dbapi
 
@@ -95,7 +96,7 @@ def _write(section: Section, database: Any, table: str, columns: Sequence[Typed]
             cursor.execute(f"ALTER TABLE {_quoted(aside)} RENAME TO {_quoted(table)}")
             cursor.execute(f"ANALYZE {_quoted(table)}")
             connection.commit()
-    except Error as error:
+    except (Error, duckdb.Error) as error:
         raise _explained(error, table, path) from None
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from common.errors import ConfigError
 from common.step import step
-from uc1_churn_prediction.results import Column, RawCustomers
+from uc1_churn_prediction.results import ROW_NUMBER, Column, RawCustomers
 
 if TYPE_CHECKING:
     from common.extract import Wanted
@@ -42,7 +42,7 @@ def run(tools: "Tools") -> RawCustomers:
     return RawCustomers(
         table=uc1.table or "query", uri=taken.uri, digest=taken.digest, sha256=taken.sha256, rows=taken.rows,
         size_bytes=taken.size_bytes, columns=tuple(Column(name=n, type=t) for n, t in taken.columns),
-        entity=str(uc1.entity), label=str(uc1.label), event_time=uc1.event_time,
+        entity=uc1.entity or ROW_NUMBER, label=str(uc1.label), event_time=uc1.event_time,
     )  # fmt: skip
 
 
@@ -51,16 +51,32 @@ def wanted_of(uc1: "Uc1") -> "Wanted":
     from common.extract import Wanted
     from common.postgres import source_of
 
-    for name in ("entity", "label"):
-        if not getattr(uc1, name):
-            raise ConfigError(f"uc1.{name} is not set: no column is named as the {name}.", "Set it in config.yaml.")
+    if not uc1.label:
+        raise ConfigError("uc1.label is not set: no column is named as the label.", "Set it in config.yaml.")
     if uc1.as_of and not uc1.event_time:
         raise ConfigError("uc1.as_of is set but uc1.event_time is not: as of when?", "Name the time column.")
     needed = tuple(name for name in (uc1.entity, uc1.label, uc1.event_time) if name)
+    refuse_two_roles(uc1)
     lost = sorted(set(needed) & set(uc1.dropped))
     if lost:
         raise ConfigError(f"uc1.dropped drops {lost[0]}, which is needed.", "Take it off uc1.dropped.")
     return Wanted(source_of(uc1), needed, dropped=uc1.dropped, event_time=uc1.event_time, as_of=uc1.as_of)
+
+
+def refuse_two_roles(uc1: "Uc1") -> None:
+    """Raise ConfigError where a column is said to be two things, such as feature and label."""
+    roles = {"uc1.entity": uc1.entity, "uc1.label": uc1.label, "uc1.event_time": uc1.event_time}
+    said = [(role, name) for role, name in roles.items() if name]
+    said += [("uc1.numeric", name) for name in uc1.numeric] + [("uc1.categorical", name) for name in uc1.categorical]
+    for at, (role, name) in enumerate(said):
+        earlier = next((other for other, same in said[:at] if same == name), None)
+        if earlier:
+            raise ConfigError(f"{earlier} and {role} both name {name}: it can be one of them.", "Take it off one.")
+    for name, values in uc1.ordered.items():
+        if (uc1.numeric or uc1.categorical) and name not in uc1.categorical:
+            raise ConfigError(f"uc1.ordered orders {name}, which uc1.categorical does not name.", "Add it there.")
+        if len(set(values)) < len(values) or not values:
+            raise ConfigError(f"uc1.ordered names no value of {name}, or one twice.", "Give each value once.")
 
 
 if __name__ == "__main__":
