@@ -59,10 +59,9 @@ class ColumnFacts:
 
     @property
     def looks_like_an_id(self) -> bool:
-        """Each row has another value, and it is either text, or whole numbers in a row or named like an id."""
-        named = bool(ID_NAME.search(self.name))
-        whole = self.kind == "number" and self.is_whole
-        return self.is_unique and (self.is_row_number or (named and (whole or self.kind == "text")))
+        """Each row has another value: a text, or whole numbers without a gap or with a name that says id."""
+        named = self.kind == "number" and self.is_whole and bool(ID_NAME.search(self.name))
+        return self.is_unique and (self.kind == "text" or self.is_row_number or named)
 
 
 @dataclass(frozen=True)

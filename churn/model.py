@@ -51,7 +51,21 @@ def fit(
     known = FeatureColumns(tuple(c for c in columns.numeric if features[c].notna().any()), columns.categorical)
     preprocessing, estimator = _parts(algorithm, known, seed, ordered or {})
     with threadpool_limits(1):
-        return Pipeline([("columns", preprocessing), ("model", estimator)]).fit(features, labels)
+        fitted = Pipeline([("columns", preprocessing), ("model", estimator)]).fit(features, labels)
+    _round_thresholds(fitted.named_steps["model"])
+    return fitted
+
+
+def _round_thresholds(estimator: Any) -> None:
+    """Let trees split at numbers that ONNX can hold, which answers no float32 number differently.
+
+    A split lies half way between two values, as a double; the nearest float32 may be a value of the other side.
+    """
+    for (tree,) in getattr(estimator, "_predictors", ()):
+        exact = tree.nodes["num_threshold"]
+        nearest = exact.astype(np.float32)
+        below = np.nextafter(nearest, np.float32("-inf"))
+        tree.nodes["num_threshold"] = np.where(nearest.astype(np.float64) > exact, below, nearest)
 
 
 def _parts(algorithm: str, columns: FeatureColumns, seed: int, ordered: Ordered) -> tuple[Any, Any]:
