@@ -125,12 +125,12 @@ def _kind(facts: ColumnFacts, ordered: Sequence[str], excluded: Mapping[str, str
 
 def why_useless(facts: ColumnFacts) -> str:
     """Why nothing can be learned from a column; "" where something can."""
+    if not facts.known:
+        return "no value at all"
     if facts.kind == "time":
         return "a time: turn it into an age or a count in a query"
     if facts.kind == "other":
         return "neither numbers nor text"
-    if not facts.known:
-        return "no value at all"
     if facts.distinct <= 1 and facts.known == facts.rows:
         return "constant: one value in every row"
     if facts.looks_like_an_id:
