@@ -32,7 +32,7 @@ SELECT n AS id, (18 + n % 70)::int AS years, (n * 7919 % 120)::int AS months,
        (ARRAY['monthly', 'yearly', 'two_year'])[1 + n * 13 % 3] AS plan,
        timestamptz '2025-01-01' + (n % 31536000) * interval '1 second' AS seen,
        (random() < 0.1 + 0.4 * ((n * 31 % 9) > 5)::int) AS gone
-FROM generate_series(1, :rows) AS n;
+FROM generate_series(1::bigint, :rows) AS n;
 ANALYZE {TABLE};
 """  # noqa: S608
 CONFIG = f"""

@@ -38,6 +38,8 @@ def leak_checks(path: Path, raw: RawCustomers, uc1: Uc1) -> tuple[Check, ...]:
 
 def separations(path: Path, raw: RawCustomers, uc1: Uc1) -> dict[str, float]:
     """How well each feature alone tells the classes apart; nothing where that cannot be asked yet."""
+    if raw.label not in {column.name for column in raw.columns}:
+        return {}
     try:
         columns = _features(path, raw, uc1)
         labels = as_labels(_sample(path, raw, [raw.label])[raw.label], uc1.positive_label)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from common.minio_client import ObjectStore
 
 NAMED_IDS = 20
+LISTED_ROWS = 200_000
 CELLS_AT_ONCE = 10_000_000  # values in a frame: at five million rows one column and the entity
 
 
@@ -122,8 +123,10 @@ def _held(
 ) -> dict[int, Any]:
     """Hold one part of the columns against its part of the suite: results by place in the suite."""
     part = gx.ExpectationSuite(name=f"{raw.table} {names[:1]}", expectations=[_built(e, at) for at, e in expected])
-    # SUMMARY counts every row and names the first ones: COMPLETE would list them all, five million where all are wrong.
-    result_format = {"result_format": "SUMMARY", "partial_unexpected_count": NAMED_IDS}
+    # COMPLETE lists every row that is wrong, on the page too; of a large table SUMMARY names the first ones.
+    complete = raw.rows <= LISTED_ROWS
+    result_format: dict[str, Any] = {"result_format": "COMPLETE" if complete else "SUMMARY",
+                                     "partial_unexpected_count": NAMED_IDS}  # fmt: skip
     result_format |= {"unexpected_index_column_names": [raw.entity]} if raw.entity in _columns(raw) else {}
     validated = batch.validate(part, result_format=result_format)
     return {result.expectation_config.meta["place"]: result for result in validated.results}
