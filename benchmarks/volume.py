@@ -34,7 +34,7 @@ SELECT n AS id, (18 + n % 70)::int AS years, (n * 7919 % 120)::int AS months,
        (random() < 0.1 + 0.4 * ((n * 31 % 9) > 5)::int) AS gone
 FROM generate_series(1::bigint, :rows) AS n;
 ANALYZE {TABLE};
-"""  # noqa: S608
+"""
 CONFIG = f"""
 uc1:
   table: {TABLE}

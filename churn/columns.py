@@ -13,8 +13,8 @@ from churn.customers import UnfitForTraining
 from churn.features import MAX_CATEGORIES, RESERVED, FeatureColumns
 
 Kind = Literal["number", "boolean", "text", "time", "other"]
-ID_NAME = re.compile(r"(^|[\W_]|(?<=[a-z]))(id|ID|Id|uuid|guid|key|rownum|row ?number|index)$|^(id|row|unnamed|column \d)"
-                     r"|(?i:customer ?num|client ?num|account ?n|rownumber)")  # fmt: skip
+ID_NAME = re.compile(r"(^|[\W_]|(?<=[a-z]))(id|ID|Id|uuid|guid|key|rownum|row ?number|index)$"
+                     r"|^(id|row|unnamed|column \d)|(?i:customer ?num|client ?num|account ?n|rownumber)")  # fmt: skip
 CODE_VALUES = 20  # a text column of numbers with so few values is a category that is written in digits
 
 

@@ -18,8 +18,8 @@ STRONG_NAME = re.compile(r"churn|attrit|exited|^left$|target|label|^y$|^class$",
 POSITIVE = re.compile(r"churn|attrit|left|leave|gone|cancel|exit|lost|quit|yes|true|bad|fraud", re.IGNORECASE)
 NEGATIVE = re.compile(r"not?\b|non|stay|exist|active|retain|loyal|false|good", re.IGNORECASE)
 TIME_NAME = re.compile(r"observ|snapshot|event|as.?of|date|time|stamp|month|_at$", re.IGNORECASE)
-SENSITIVE_NAME = re.compile(r"(^|[\W_])(gender|sex|age|race|ethnic\w*|nationality|religion|marital\w*|disab\w*|senior\w*)"
-                            r"($|[\W_])|^(SeniorCitizen|Gender|Age)$", re.IGNORECASE)  # fmt: skip
+SENSITIVE_NAME = re.compile(r"(^|[\W_])(gender|sex|age|race|ethnic\w*|nationality|religion|marital\w*|disab\w*"
+                            r"|senior\w*)($|[\W_])|^(SeniorCitizen|Gender|Age)$", re.IGNORECASE)  # fmt: skip
 ORDERS = (
     ("low", "mid", "high"), ("low", "medium", "high"), ("small", "medium", "large"), ("bronze", "silver", "gold"),
     ("none", "low", "medium", "high"), ("never", "rarely", "sometimes", "often", "always"),
@@ -64,7 +64,7 @@ def propose(facts: Sequence[ColumnFacts], *, label: str | None = None, entity: s
     return Proposal(
         entity, label, positive, event_time, columns, ordered, sensitive, dropped,
         {name: _range(by_name[name]) for name in columns.numeric if by_name[name].low is not None},
-        {name: by_name[name].values for name in columns.categorical if name not in ordered and _is_closed(by_name[name])},
+        {n: by_name[n].values for n in columns.categorical if n not in ordered and _is_closed(by_name[n])},
         why,
     )  # fmt: skip
 
@@ -103,7 +103,9 @@ def _positive(facts: ColumnFacts, why: dict[str, str]) -> Any:
     words = [value for value in facts.values if value.strip().lower() in TRUE_WORDS]
     said = [value for value in facts.values if POSITIVE.search(value) and not NEGATIVE.match(value)]
     chosen = next(iter([*words, *said]), None)
-    why["positive_label"] = "the value that says yes" if chosen is not None else "the rarer value: turn it round if wrong"
+    why["positive_label"] = (
+        "the value that says yes" if chosen is not None else "the rarer value: turn it round if wrong"
+    )
     chosen = chosen if chosen is not None else (facts.values or ("1",))[-1]
     return _number(chosen) if facts.kind == "number" else chosen
 
@@ -137,7 +139,9 @@ def _reasons(
     for name in columns.names:
         missing = facts[name].nulls + facts[name].blanks
         why[name] += f", {missing / facts[name].rows:.1%} missing" if missing else ""
-        why[name] += "; sensitive by its name: leave it out of the features if it may not decide" if name in sensitive else ""
+        why[name] += (
+            "; sensitive by its name: leave it out of the features if it may not decide" if name in sensitive else ""
+        )
     why.update({name: reason for name, reason in useless.items() if reason})
 
 

@@ -88,7 +88,7 @@ Possible = tuple[list[Kind], int, int, int]
 
 
 def _possible(database: Any, asked: Sequence[list[Kind]], limit: str = "") -> list[Possible]:
-    """For each column: the kinds, of those asked about, that all its known values have; counts of known, words, blank."""
+    """For each column: the kinds, of those asked about, that all known values have; counts of known, words, blanks."""
     found: list[Possible] = []
     for first in range(0, len(asked), COLUMNS_AT_ONCE):
         columns = list(enumerate(asked[first : first + COLUMNS_AT_ONCE], first))

@@ -49,7 +49,8 @@ def suite_of(uc1: Uc1, raw: RawCustomers, made: datetime, labels: Sequence[Any] 
 def _named(uc1: Uc1, raw: RawCustomers, types: Mapping[str, str]) -> Sequence[str]:
     """Every column that the configuration speaks of, once, in the order of the table."""
     limits = uc1.expectations
-    spoken = [*([raw.entity] if raw.has_entity else []), raw.label, *filter(None, [raw.event_time]), *uc1.numeric, *uc1.categorical,
+    entity = [raw.entity] if raw.has_entity else []
+    spoken = [*entity, raw.label, *filter(None, [raw.event_time]), *uc1.numeric, *uc1.categorical,
               *uc1.sensitive, *uc1.ordered, *limits.required, *limits.ranges, *limits.sets]  # fmt: skip
     order = list(types)
     return sorted(dict.fromkeys(spoken), key=lambda name: order.index(name) if name in types else len(order))
@@ -95,7 +96,7 @@ def _values(uc1: Uc1, types: Mapping[str, str]) -> Iterator[Expected]:
     for column, order in uc1.ordered.items():
         if column not in limits.sets:
             yield Expected(f"is one of the ordered {', '.join(order[:8])}", "ExpectColumnValuesToBeInSet", column,
-                           "warning", {"value_set": [_as(types.get(column, ""), value) for value in order]})  # fmt: skip
+                           "warning", {"value_set": [_as(types.get(column, ""), each) for each in order]})  # fmt: skip
     for column, values in limits.sets.items():
         known = [_as(types.get(column, ""), value) for value in values]
         said = ", ".join(values[:8]) + (", ..." if len(values) > 8 else "")

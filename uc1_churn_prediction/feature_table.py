@@ -100,9 +100,7 @@ def chosen_columns(snapshot: Path, settings: Settings, roles: Roles) -> Chosen:
 
 def excluded(roles: Roles, uc1: Uc1) -> dict[str, str]:
     """Columns that are something else than a feature, and what."""
-    other = {name: "dropped" for name in uc1.dropped} | {
-        name: "sensitive: fairness is judged by it" for name in uc1.sensitive
-    }
+    other = dict.fromkeys(uc1.dropped, "dropped") | dict.fromkeys(uc1.sensitive, "sensitive: fairness is judged by it")
     said = {roles.entity: "the entity", roles.label: "the label", roles.event_time: "the time of the row"}
     return {**other, **{name: what for name, what in said.items() if name}}
 

@@ -12,6 +12,7 @@ from common.paths import state_dir
 MEMORY = "600MB"
 COLUMNS_AT_ONCE = 25
 LISTED_VALUES = 100
+EXACT_ROWS = 500_000
 NEARLY_UNIQUE = 0.9  # the quick count of distinct values is off by a few per cent
 NUMBER = r"\s*[+-]?(0|[1-9]\d*)?(\.\d*)?([eE][+-]?\d+)?\s*"
 
@@ -36,6 +37,7 @@ def measure(path: Path, names: Iterable[str] | None = None) -> tuple[ColumnFacts
     schema = pq.read_schema(path)
     wanted = schema.names if names is None else [name for name in schema.names if name in set(names)]
     places = {name: at for at, name in enumerate(schema.names)}
+    distinct = "count(DISTINCT {0})" if pq.read_metadata(path).num_rows <= EXACT_ROWS else "approx_count_distinct({0})"
     found: list[ColumnFacts] = []
     with database() as connection:
         source = parquet(path, len(schema.names))
@@ -44,7 +46,8 @@ def measure(path: Path, names: Iterable[str] | None = None) -> tuple[ColumnFacts
                 (name, f"c{places[name]}", kind_of(schema.field(name).type))
                 for name in wanted[first:][:COLUMNS_AT_ONCE]
             ]
-            counts = _rows(connection, f"SELECT count(*), {', '.join(_counts(c, k) for _, c, k in part)} FROM {source}")
+            counted = ", ".join(_counts(column, kind, distinct) for _, column, kind in part)
+            counts = _rows(connection, f"SELECT count(*), {counted} FROM {source}")  # noqa: S608 (c0, c1, ...)
             rows, *each = counts[0]
             for at, (name, column, (kind, whole)) in enumerate(part):
                 counted = _Counted(*each[6 * at : 6 * at + 6])
@@ -71,7 +74,7 @@ def kind_of(arrow: Any) -> tuple[Kind, bool]:
     return ("text" if t.is_string(arrow) or t.is_large_string(arrow) else "other"), False
 
 
-def _counts(column: str, said: tuple[Kind, bool]) -> str:
+def _counts(column: str, said: tuple[Kind, bool], distinct: str) -> str:
     kind, _ = said
     text, number = kind == "text", kind == "number"
     value = f"CAST({column} AS DOUBLE)"
@@ -80,7 +83,7 @@ def _counts(column: str, said: tuple[Kind, bool]) -> str:
         f"count(*) - count({column})" + (f" + count_if(isnan({value}))" if number else ""),
         f"count_if(trim({column}) = '')" if text else "0",
         f"count_if(regexp_full_match({column}, '{NUMBER}') AND trim({column}) <> '')" if text else "0",
-        f"approx_count_distinct({column})" if kind != "other" else "0",
+        distinct.format(column) if kind != "other" else "0",
         f"min({finite})" if number else "NULL", f"max({finite})" if number else "NULL",
     ))  # fmt: skip
 
@@ -91,11 +94,11 @@ def _facts(
     name, at, kind, whole = column
     distinct, values = counted.distinct, ()
     if kind in ("number", "boolean", "text") and distinct <= 2 * LISTED_VALUES:
-        listed = _rows(connection, f"SELECT CAST({at} AS VARCHAR), count(*) n FROM {source} WHERE {_says(at, kind)} "
-                                   f"GROUP BY 1 ORDER BY n DESC, 1")  # fmt: skip
+        said = f"FROM {source} WHERE {_says(at, kind)} GROUP BY 1 ORDER BY n DESC, 1"
+        listed = _rows(connection, f"SELECT CAST({at} AS VARCHAR), count(*) AS n {said}")  # noqa: S608
         distinct, values = len(listed), tuple(value for value, _ in listed[:LISTED_VALUES])
     elif distinct > NEARLY_UNIQUE * rows:
-        distinct = _rows(connection, f"SELECT count(DISTINCT {at}) FROM {source}")[0][0]
+        distinct = _rows(connection, f"SELECT count(DISTINCT {at}) FROM {source}")[0][0]  # noqa: S608
     return ColumnFacts(
         name, kind, rows, counted.nulls, distinct, whole, counted.low, counted.high, counted.blanks, counted.numbers,
         values,

@@ -57,9 +57,13 @@ def wanted_of(uc1: "Uc1") -> "Wanted":
         raise ConfigError("uc1.as_of is set but uc1.event_time is not: as of when?", "Name the time column.")
     needed = tuple(name for name in (uc1.entity, uc1.label, uc1.event_time) if name)
     refuse_two_roles(uc1)
-    lost = sorted(set(needed) & set(uc1.dropped))
+    limits = uc1.expectations
+    spoken = (*needed, *uc1.numeric, *uc1.categorical, *uc1.ordered, *uc1.sensitive, *limits.required, *limits.ranges,
+              *limits.sets)  # fmt: skip
+    lost = sorted(set(spoken) & set(uc1.dropped))
     if lost:
-        raise ConfigError(f"uc1.dropped drops {lost[0]}, which is needed.", "Take it off uc1.dropped.")
+        raise ConfigError(f"uc1.dropped drops {lost[0]}, which the configuration speaks of elsewhere.",
+                          "Take it off uc1.dropped, or off the other place.")  # fmt: skip
     return Wanted(source_of(uc1), needed, dropped=uc1.dropped, event_time=uc1.event_time, as_of=uc1.as_of)
 
 

@@ -15,8 +15,8 @@ from common.settings import Settings
 from common.settings_uc1 import Uc1
 from common.tools import Tools
 from uc1_churn_prediction import uc1_03_data_validation_ge as validation
-from uc1_churn_prediction.expectations import suite_of
 from uc1_churn_prediction import validation as pages
+from uc1_churn_prediction.expectations import suite_of
 from uc1_churn_prediction.results import ROW_NUMBER, Check, Column, RawCustomers, ValidCustomers
 from uc1_churn_prediction.validation import _raised
 from uc1_churn_prediction.validation import validate as pages_of

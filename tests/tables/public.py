@@ -1,4 +1,4 @@
-"""Tables of the shape of well-known public ones, with rows of our own: their column names, their values, their quirks."""
+"""Tables of the shape of well-known public ones, with rows of our own: their columns, values and quirks."""
 
 import csv
 from collections.abc import Iterable, Sequence
@@ -103,8 +103,8 @@ def cards(path: Path, rows: int = 1200) -> Path:
 
 
 MARKETING = (
-    "age", "job", "marital", "education", "default", "balance", "housing", "loan", "contact", "day", "month", "duration",
-    "campaign", "pdays", "previous", "poutcome", "y",
+    "age", "job", "marital", "education", "default", "balance", "housing", "loan", "contact", "day", "month",
+    "duration", "campaign", "pdays", "previous", "poutcome", "y",
 )  # fmt: skip
 
 

@@ -24,7 +24,8 @@ ROWS = 300
 TABLE = pd.DataFrame({
     "id": [f"c{n}" for n in range(ROWS)], "RowNumber": range(1, ROWS + 1), "spend": [1.5, None, 2.25] * 100,
     "visits": [n * 7 % 101 for n in range(ROWS)], "active": [True, False, True] * 100, "plan": ["a", None, "b"] * 100,
-    "note": [f"free text {n % 290}" for n in range(ROWS)], "same": "x", "nothing": pd.Series([None] * ROWS, dtype="str"),
+    "note": [f"free text {n % 290}" for n in range(ROWS)], "same": "x",
+    "nothing": pd.Series([None] * ROWS, dtype="str"),
     "total": [" " if n % 50 == 0 else f"{n * 1.5}" for n in range(ROWS)], "zip": [f"0{n % 30:03}" for n in range(ROWS)],
     "seen": pd.Timestamp("2026-01-01", tz="UTC"), "left": [0, 1, 0] * 100, "Visits": [1, 2, 3] * 100,
 })  # fmt: skip
@@ -63,7 +64,9 @@ def test_named_columns_are_taken_in_that_order_and_a_missing_one_is_refused_by_n
 def test_a_feature_that_is_called_like_an_answer_is_refused(path: Path) -> None:
     facts = measure(path)
     with pytest.raises(UnfitForTraining, match="may not be called 'label'"):
-        choose_columns([*facts, *(f.__class__(**{**f.__dict__, "name": "label"}) for f in facts[2:3])], numeric=["label"])
+        choose_columns(
+            [*facts, *(f.__class__(**{**f.__dict__, "name": "label"}) for f in facts[2:3])], numeric=["label"]
+        )
 
 
 def test_columns_that_differ_in_case_alone_are_counted_apart(path: Path) -> None:
@@ -88,7 +91,8 @@ def test_a_whole_number_as_a_category_is_the_same_whether_its_column_has_nulls_o
 @pytest.mark.parametrize(
     ("values", "positive"),
     [
-        (["Yes", "No"], "Yes"), (["Yes", "No"], True), (["True", "False"], "true"), ([1.0, 0.0], 1), (["1.0", "0.0"], 1),
+        (["Yes", "No"], "Yes"), (["Yes", "No"], True), (["True", "False"], "true"), ([1.0, 0.0], 1),
+        (["1.0", "0.0"], 1),
         ([True, False], "yes"), (["Attrited Customer", "Existing Customer"], "Attrited Customer"),
         (["churned", "stayed"], "Churned"), ([2, 1], 2.0), ([2.0, 1.0], "2"), ([" >50K", " <=50K"], ">50K"),
     ],

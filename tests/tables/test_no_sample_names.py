@@ -8,7 +8,8 @@ import pytest
 from common.paths import ROOT
 
 NAMES = {
-    "tenure_months", "monthly_spend", "support_tickets", "days_since_last_login", "customer_id", "churned", "observed_at",
+    "tenure_months", "monthly_spend", "support_tickets", "days_since_last_login", "customer_id", "churned",
+    "observed_at",
 }  # fmt: skip
 # Words that a program has other uses for as an identifier (the age of a result): as a text they name a column.
 WORDS = {"age", "products", "region", "contract", "gender"}

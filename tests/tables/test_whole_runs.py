@@ -23,7 +23,7 @@ def awkward(platform: EmbeddedPlatform, tmp_path_factory: pytest.TempPathFactory
     own = OwnTable("awkward", directory, platform)
     own.load(public.awkward(directory / "awkward.csv", 900), 'my "table" 名')
     own.profile('my "table" 名', entity=None, dropped=["Kunden Nr."], ordered={"Région": ["Île", "Forêt"]},
-                positive_label="weg", gate={"min_roc_auc": 0.6})  # fmt: skip
+                gate={"min_roc_auc": 0.6}, expectations={"required": ["label?"]})  # fmt: skip
     own.first = own.results()  # type: ignore[attr-defined]
     return own
 
