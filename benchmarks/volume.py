@@ -58,6 +58,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=5_000_000)
     parser.add_argument("--until", choices=STEPS, default="04")
+    parser.add_argument("--keep", action="store_true", help="leave the table for another look")
     options = parser.parse_args()
     subprocess.run([sys.executable, "-m", "embedded", "up"], cwd=ROOT, check=True, capture_output=True)
     _sql(CREATE.replace(":rows", str(options.rows)))
@@ -69,7 +70,8 @@ def main() -> None:
             script = next(ROOT.glob(f"uc1_churn_prediction/uc1_{step}_*.py"))
             seconds, peak = _measured([sys.executable, str(script), "--config", str(config), "-q"])
             print(f"| {script.stem} | {seconds:.0f} | {peak / 2**20:.0f} |", flush=True)
-    _sql(f"DROP TABLE {TABLE}")
+    if not options.keep:
+        _sql(f"DROP TABLE {TABLE}")
 
 
 def _measured(command: list[str]) -> tuple[float, int]:

@@ -48,7 +48,8 @@ class Proposal:
 
 def propose(facts: Sequence[ColumnFacts], *, label: str | None = None, entity: str | None = None) -> Proposal:
     """Propose what each column is. A label or an entity that is given is taken. Raises UnfitForTraining."""
-    by_name, why = {each.name: each for each in facts}, {}
+    by_name = {each.name: each for each in facts}
+    why: dict[str, str] = {}
     entity = entity or _entity(facts, why)
     label = label or _label([each for each in facts if each.name != entity], why)
     positive = _positive(by_name[label], why) if label in by_name else None

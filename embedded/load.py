@@ -130,7 +130,8 @@ def _dsn(section: Section) -> str:
 
     url = section.url(**KEEPALIVES, options="-ctimezone=UTC -cclient_encoding=UTF8")
     dialect = PGDialect_psycopg2()  # type: ignore[no-untyped-call]
-    return str(make_dsn(**dialect.create_connect_args(url)[1]))
+    arguments: dict[str, str] = dialect.create_connect_args(url)[1]  # type: ignore[no-untyped-call]
+    return str(make_dsn(**arguments))
 
 
 def _quoted(name: str) -> str:

@@ -46,8 +46,8 @@ def measure(path: Path, names: Iterable[str] | None = None) -> tuple[ColumnFacts
                 (name, f"c{places[name]}", kind_of(schema.field(name).type))
                 for name in wanted[first:][:COLUMNS_AT_ONCE]
             ]
-            counted = ", ".join(_counts(column, kind, distinct) for _, column, kind in part)
-            counts = _rows(connection, f"SELECT count(*), {counted} FROM {source}")  # noqa: S608 (c0, c1, ...)
+            asked = ", ".join(_counts(column, kind, distinct) for _, column, kind in part)
+            counts = _rows(connection, f"SELECT count(*), {asked} FROM {source}")  # noqa: S608 (c0, c1, ...)
             rows, *each = counts[0]
             for at, (name, column, (kind, whole)) in enumerate(part):
                 counted = _Counted(*each[6 * at : 6 * at + 6])
@@ -95,7 +95,7 @@ def _facts(
     distinct, values = counted.distinct, ()
     if kind in ("number", "boolean", "text") and distinct <= 2 * LISTED_VALUES:
         said = f"FROM {source} WHERE {_says(at, kind)} GROUP BY 1 ORDER BY n DESC, 1"
-        listed = _rows(connection, f"SELECT CAST({at} AS VARCHAR), count(*) AS n {said}")  # noqa: S608
+        listed = _rows(connection, f"SELECT CAST({at} AS VARCHAR), count(*) AS n {said}")
         distinct, values = len(listed), tuple(value for value, _ in listed[:LISTED_VALUES])
     elif distinct > NEARLY_UNIQUE * rows:
         distinct = _rows(connection, f"SELECT count(DISTINCT {at}) FROM {source}")[0][0]  # noqa: S608
