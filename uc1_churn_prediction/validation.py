@@ -81,12 +81,13 @@ def _evaluate(
     definition = context.validation_definitions.add(gx.ValidationDefinition(name=raw.table, data=batch, suite=held))
     found: dict[int, Any] = {}
     for names, places in column_groups(raw, suite):
-        parameters = {"dataframe": _frame(path, raw, names)}
-        found |= _held(gx, batch.get_batch(parameters), [(place, suite[place]) for place in places], raw, names)
-        whole_id = batch.get_batch(parameters).id
+        part = batch.get_batch({"dataframe": _frame(path, raw, names)})
+        found |= _held(gx, part, [(place, suite[place]) for place in places], raw, names)
+        batch_id = part.id
+        del part  # before the next columns are read
     ordered = [found[place] for place in range(len(suite))]
     run = gx.RunIdentifier(run_name=raw.digest[:12], run_time=made)
-    _render(context, definition, ordered, run, whole_id)
+    _render(context, definition, ordered, run, batch_id)
     return [result.to_json_dict() for result in ordered]
 
 

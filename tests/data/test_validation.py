@@ -244,3 +244,15 @@ def test_rows_without_an_id_are_named_by_their_number(tools: Tools, tmp_path: Pa
     raw = snapshot_of(frame, tools, tmp_path).model_copy(update={"entity": ROW_NUMBER})
     with pytest.raises(InvalidData, match=r"age is between 18 and 99 \(1 rows: row number 4\)"):
         validation.run(tools, raw)
+
+
+def test_a_number_that_has_become_text_is_refused_by_its_name(tools: Tools, tmp_path: Path) -> None:
+    said = refusal(people().assign(age="about forty"), tools, tmp_path).message
+    assert "column age is between 18 and 99 (could not be evaluated" in said
+    assert "Traceback" not in said
+
+
+def test_nan_infinity_and_1e308_stop_nobody_where_no_range_forbids_them(tools: Tools, tmp_path: Path) -> None:
+    frame = people()
+    frame.loc[0:2, "spend"] = [float("nan"), float("inf"), 1e308]
+    assert [check.name for check in validate(frame, tools, tmp_path).checks if not check.success] == []
