@@ -15,7 +15,8 @@ PAGE = (ROOT / "docs/how-to/own-table.md").read_text()
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    return [text for said, text in found if said == language]
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from tests.conftest import EmbeddedPlatform
 from tests.tables import public
 from tests.tables.own import OwnTable
 
+pytestmark = pytest.mark.timeout(600)  # two minutes of work, on a machine that may be busy
 UNCHANGED = dict.fromkeys(("01", "02", "03", "04", "05", "06"), "unchanged")
 
 
@@ -73,7 +74,6 @@ PUBLIC = {
 
 
 @pytest.mark.deep
-@pytest.mark.timeout(400)
 @pytest.mark.parametrize("name", PUBLIC)
 def test_a_well_known_table_runs_on_the_configuration_that_is_proposed(
     platform: EmbeddedPlatform, tmp_path: Path, name: str
@@ -96,7 +96,6 @@ EVENTS = """SELECT kunde, count(*) AS kaeufe, sum(betrag) AS summe, max(betrag) 
 
 
 @pytest.mark.deep
-@pytest.mark.timeout(400)
 def test_a_table_of_events_is_used_through_a_query(platform: EmbeddedPlatform, tmp_path: Path) -> None:
     import numpy as np
 
