@@ -58,13 +58,13 @@ def train(directory: Path, *, numbers_only: bool) -> tuple[dict[str, Any], tuple
     import joblib
     import pandas as pd
 
-    from churn.features import as_features, as_labels, choose_columns
+    from churn.features import FeatureColumns, as_features, as_labels
     from churn.model import fit, to_onnx
     from embedded.sample_customers import USUAL, customers
 
     frame = pd.DataFrame(customers(USUAL))
     numeric = ("age", "tenure_months", "monthly_spend", "support_tickets", "days_since_last_login", "products")
-    columns = choose_columns(frame, numeric=numeric, categorical=() if numbers_only else ("region", "contract"))
+    columns = FeatureColumns(tuple(numeric), () if numbers_only else ("region", "contract"))
     features = as_features(frame, columns)
     estimator = fit("gradient_boosting", features, as_labels(frame["churned"], True), columns, seed=42)
     directory.mkdir()

@@ -35,7 +35,8 @@ def check_fit_for_training(labels: IntArray, holdout: BoolArray) -> None:
     """Raise UnfitForTraining where a metric would be undefined or worthless: too few rows, or one class only."""
     if len(labels) < MIN_ROWS:
         raise UnfitForTraining(f"There are {len(labels)} labelled rows; training needs at least {MIN_ROWS}.")
-    for name, side in (("training rows", labels[~holdout]), ("hold-out", labels[holdout])):
+    for name, side in (("training rows", labels[~holdout]), ("rows of the hold-out", labels[holdout])):
         present = sorted(set(side.tolist()))
         if present != [0, 1]:
-            raise UnfitForTraining(f"The {name} hold only the class {present or 'of nobody'}; both classes are needed.")
+            said = f"nobody but class {present[0]}" if present else "nobody"
+            raise UnfitForTraining(f"Among the {name} there is {said}; both classes are needed.")

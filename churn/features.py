@@ -5,7 +5,7 @@ labels become 0 and 1. Casting to float32 here, before training, is what makes t
 scikit-learn model does: trees split at values that float32 can hold.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,14 @@ from churn.customers import IntArray, UnfitForTraining
 
 MISSING_CATEGORY = ""  # a null and an empty text mean the same: nobody filled it in
 MAX_CATEGORIES = 100  # a text column with more distinct values is an id or free text, not a category
+# Names that the rows of a training frame, the served model or the log of its answers use themselves.
+RESERVED = {
+    "label": "the served model answers by that name",
+    "probabilities": "the served model answers by that name",
+    "event_timestamp": "the feature store calls a row's time so",
+    "__label__": "training calls the label so",
+    "__holdout__": "training marks the hold-out so",
+}
 TRUE_WORDS = frozenset({"1", "1.0", "true", "t", "yes", "y"})
 FALSE_WORDS = frozenset({"0", "0.0", "false", "f", "no", "n"})
 
@@ -33,44 +41,6 @@ class FeatureColumns:
         return self.numeric + self.categorical
 
 
-def choose_columns(
-    frame: pd.DataFrame,
-    *,
-    numeric: Iterable[str] = (),
-    categorical: Iterable[str] = (),
-    excluded: Iterable[str | None] = (),
-) -> FeatureColumns:
-    """Take the columns that the configuration names; where it names none, infer both kinds from the data.
-
-    Inference leaves out `excluded` (entity, label, event time, dropped columns), times, and text with more than
-    MAX_CATEGORIES distinct values.
-    """
-    numeric, categorical = tuple(numeric), tuple(categorical)
-    if not numeric and not categorical:
-        kinds = {name: _kind(frame[name]) for name in frame.columns if name not in set(excluded)}
-        numeric = tuple(name for name, kind in kinds.items() if kind == "numeric")
-        categorical = tuple(name for name, kind in kinds.items() if kind == "categorical")
-    missing = [name for name in numeric + categorical if name not in frame.columns]
-    if missing:
-        raise UnfitForTraining(f"The table has no column {', '.join(missing)}, which the configuration names.")
-    if not numeric + categorical:
-        raise UnfitForTraining("The table has no column to learn from besides its id, label and times.")
-    return FeatureColumns(numeric, categorical)
-
-
-def _kind(values: pd.Series) -> str:
-    if pd.api.types.is_numeric_dtype(values.dtype):  # booleans are numbers too
-        return "numeric"
-    if pd.api.types.is_datetime64_any_dtype(values.dtype):
-        return "time"
-    known = values.dropna()
-    if len(known) and pd.api.types.infer_dtype(known, skipna=True) in ("decimal", "boolean", "integer", "floating"):
-        return "numeric"
-    if pd.api.types.infer_dtype(known, skipna=True) not in ("string", "categorical", "empty"):
-        return "other"
-    return "categorical" if known.nunique() <= MAX_CATEGORIES else "text"
-
-
 def as_features(frame: pd.DataFrame, columns: FeatureColumns) -> pd.DataFrame:
     """Return the model's inputs: float32 columns, then text columns, with the index of `frame`.
 
@@ -84,16 +54,32 @@ def as_features(frame: pd.DataFrame, columns: FeatureColumns) -> pd.DataFrame:
 def _as_float32(values: pd.Series) -> npt.NDArray[np.float32]:
     try:
         with np.errstate(over="ignore"):
-            numbers = pd.to_numeric(values).to_numpy(dtype=np.float32, na_value=np.nan)
+            numbers = pd.to_numeric(_without_blanks(values)).to_numpy(dtype=np.float32, na_value=np.nan)
     except (TypeError, ValueError) as error:
-        raise UnfitForTraining(f"Column {values.name!r} is named as numeric but holds text: {error}.") from error
+        said = str(error).removeprefix("Unable to parse string ").split(" at position")[0]
+        raise UnfitForTraining(f"Column {values.name!r} is named as numeric but holds text: {said}.") from error
     return np.where(np.isfinite(numbers), numbers, np.float32("nan"))
+
+
+def _without_blanks(values: pd.Series) -> pd.Series:
+    """A text that is blank is a number that nobody filled in."""
+    if not pd.api.types.is_object_dtype(values.dtype):
+        return values
+    blank = values.map(lambda value: isinstance(value, str) and not value.strip())
+    return values.mask(blank.astype(bool))
 
 
 def _as_text(values: pd.Series) -> npt.NDArray[np.object_]:
     texts = values.astype(object)
-    known = texts.where(texts.notna(), MISSING_CATEGORY).map(str)
+    known = texts.where(texts.notna(), MISSING_CATEGORY).map(category)
     return np.asarray(known.to_numpy(dtype=object))
+
+
+def category(value: Any) -> str:
+    """A category as text: 1 and 1.0 are one, so that nulls in a column of whole numbers change no other value."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value) if not isinstance(value, str) or value.strip() else MISSING_CATEGORY
 
 
 def as_labels(values: pd.Series, positive: Any) -> IntArray:
@@ -101,14 +87,15 @@ def as_labels(values: pd.Series, positive: Any) -> IntArray:
 
     True, 1, 1.0, "yes" and "true" are one value, and so are their opposites. Raises UnfitForTraining for nulls.
     """
-    nulls = int(values.isna().sum())
+    nulls = int((values.isna() | values.map(lambda value: isinstance(value, str) and not value.strip())).sum())
     if nulls:
         raise UnfitForTraining(f"{nulls} rows have no label in column {values.name!r}.")
-    meaning: Mapping[Any, bool] = {value: _same(value, positive) for value in values.unique()}
+    meaning: Mapping[Any, bool] = {value: same_label(value, positive) for value in values.unique()}
     return np.asarray(values.map(meaning).to_numpy(dtype=np.int8))
 
 
-def _same(value: Any, positive: Any) -> bool:
+def same_label(value: Any, positive: Any) -> bool:
+    """Whether two labels mean the same: True, 1, "1.0" and "Yes" do."""
     return _canonical(value) == _canonical(positive)
 
 
@@ -116,4 +103,10 @@ def _canonical(value: Any) -> str:
     word = str(value).strip().lower()
     if word in TRUE_WORDS:
         return "1"
-    return "0" if word in FALSE_WORDS else word
+    if word in FALSE_WORDS:
+        return "0"
+    try:
+        number = float(word)
+    except ValueError:
+        return word
+    return str(int(number)) if number.is_integer() else word

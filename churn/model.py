@@ -6,6 +6,7 @@ one input per column, outputs `label` and `probabilities`.
 """
 
 import warnings
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,44 +24,70 @@ TARGET_OPSET = {"": 18, "ai.onnx.ml": 3}
 OUTPUTS = ("label", "probabilities")
 TOLERANCE = 1e-5  # how far ONNX may be from scikit-learn, in probability
 Probabilities = npt.NDArray[np.float64]
+Ordered = Mapping[str, Sequence[str]]  # categorical columns whose values have an order, lowest first
 
 # What a saved model may contain beside the types that skops knows to be safe: nothing else is ever loaded.
 TRUSTED_TYPES = ("numpy.dtype", "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor")
 
 
 def fit(
-    algorithm: str, features: pd.DataFrame, labels: IntArray, columns: FeatureColumns, *, seed: int
+    algorithm: str,
+    features: pd.DataFrame,
+    labels: IntArray,
+    columns: FeatureColumns,
+    *,
+    seed: int,
+    ordered: Ordered | None = None,
 ) -> Any:  # a scikit-learn Pipeline
-    """Train `algorithm` on `features` of churn.features.as_features. One thread: sums are added in one order."""
+    """Train `algorithm` on `features` of churn.features.as_features. One thread: sums are added in one order.
+
+    A categorical column that is `ordered` is learned from by the place of its value in the list; a value that is not
+    in the list counts as not known.
+    """
     from sklearn.pipeline import Pipeline
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     # A column that nobody filled in stays an input of the model, and has no say in it.
     known = FeatureColumns(tuple(c for c in columns.numeric if features[c].notna().any()), columns.categorical)
-    preprocessing, estimator = _parts(algorithm, known, seed)
+    preprocessing, estimator = _parts(algorithm, known, seed, ordered or {})
     with threadpool_limits(1):
-        return Pipeline([("columns", preprocessing), ("model", estimator)]).fit(features, labels)
+        fitted = Pipeline([("columns", preprocessing), ("model", estimator)]).fit(features, labels)
+    _round_thresholds(fitted.named_steps["model"])
+    return fitted
 
 
-def _parts(algorithm: str, columns: FeatureColumns, seed: int) -> tuple[Any, Any]:
+def _round_thresholds(estimator: Any) -> None:
+    """Let trees split at numbers that ONNX can hold, which answers no float32 number differently.
+
+    A split lies half way between two values, as a double; the nearest float32 may be a value of the other side.
+    """
+    for (tree,) in getattr(estimator, "_predictors", ()):
+        exact = tree.nodes["num_threshold"]
+        nearest = exact.astype(np.float32)
+        below = np.nextafter(nearest, np.float32("-inf"))
+        tree.nodes["num_threshold"] = np.where(nearest.astype(np.float64) > exact, below, nearest)
+
+
+def _parts(algorithm: str, columns: FeatureColumns, seed: int, ordered: Ordered) -> tuple[Any, Any]:
     if algorithm == "logistic_regression":
-        return _baseline(columns, seed)
+        return _baseline(columns, seed, ordered)
     if algorithm == "gradient_boosting":
-        return _boosted_trees(columns, seed)
+        return _boosted_trees(columns, seed, ordered)
     raise ValueError(f"There is no algorithm {algorithm!r}; there are {', '.join(ALGORITHMS)}.")
 
 
-def _baseline(columns: FeatureColumns, seed: int) -> tuple[Any, Any]:
+def _baseline(columns: FeatureColumns, seed: int, ordered: Ordered) -> tuple[Any, Any]:
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import StandardScaler
 
     numbers = Pipeline([("impute", SimpleImputer(strategy="median")), ("scale", StandardScaler())])
-    return _by_kind(columns, numbers), LogisticRegression(max_iter=1000, random_state=seed)
+    places = ("impute", SimpleImputer(strategy="median", keep_empty_features=True)), ("scale", StandardScaler())
+    return _by_kind(columns, numbers, ordered, places), LogisticRegression(max_iter=1000, random_state=seed)
 
 
-def _boosted_trees(columns: FeatureColumns, seed: int) -> tuple[Any, Any]:
+def _boosted_trees(columns: FeatureColumns, seed: int, ordered: Ordered) -> tuple[Any, Any]:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     # No early stopping: its random split would make the trees depend on the order of the rows.
@@ -68,19 +95,35 @@ def _boosted_trees(columns: FeatureColumns, seed: int) -> tuple[Any, Any]:
         learning_rate=0.08, max_iter=150, max_leaf_nodes=15, min_samples_leaf=20, l2_regularization=1.0,
         early_stopping=False, random_state=seed,
     )  # fmt: skip
-    return _by_kind(columns, "passthrough"), trees
+    return _by_kind(columns, "passthrough", ordered, ()), trees
 
 
-def _by_kind(columns: FeatureColumns, numbers: Any) -> Any:
+def _by_kind(columns: FeatureColumns, numbers: Any, ordered: Ordered, places: tuple[Any, ...]) -> Any:
     from sklearn.compose import ColumnTransformer
     from sklearn.preprocessing import OneHotEncoder
 
     categories = OneHotEncoder(handle_unknown="ignore", sparse_output=False, dtype=np.float32)
     parts = [
         ("numeric", numbers, list(columns.numeric)),
-        ("categorical", categories, list(columns.categorical)),
+        ("categorical", categories, [name for name in columns.categorical if name not in ordered]),
+        *_ordered_parts(columns, ordered, places),
     ]
     return ColumnTransformer([part for part in parts if part[2]], remainder="drop")
+
+
+def _ordered_parts(columns: FeatureColumns, ordered: Ordered, places: tuple[Any, ...]) -> list[Any]:
+    """A column becomes the place of its value in the list, and NaN for what is not in it."""
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import OrdinalEncoder
+
+    names = [name for name in columns.categorical if name in ordered]
+    if not names:
+        return []
+    encoder = OrdinalEncoder(
+        categories=[list(ordered[name]) for name in names], handle_unknown="use_encoded_value",
+        unknown_value=np.nan, dtype=np.float32,
+    )  # fmt: skip
+    return [("ordered", Pipeline([("place", encoder), *places]), names)]
 
 
 def probabilities(model: Any, features: pd.DataFrame) -> Probabilities:

@@ -7,7 +7,7 @@ the shared registry and the online store hold the newest one.
 import contextlib
 import importlib.util
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import sqlalchemy as sa
 
+ROWS_AT_ONCE = 50_000
+CELLS_AT_ONCE = 1_000_000
 TIME = "event_timestamp"  # the name that Feast expects in the rows that ask
 
 
@@ -72,12 +74,49 @@ class FeatureStoreClient:
         return True
 
     def _write_online(self, table: FeatureTable) -> None:
-        # From the data's own times and never from the clock: the same table makes the same call on any day.
-        first, last = table.first - timedelta(seconds=1), table.last + timedelta(seconds=1)
+        """Batch by batch: Feast's own materialize turns all rows into Python objects before it writes the first."""
         self._mark(table.view, "")
         with guarded(self.settings, f"write {table.view} to the online store"):
-            self._store.materialize(first, last, feature_views=[table.view])
+            for newest in self.newest(table):
+                self._store.write_to_online_store(table.view, newest)
+            # From the data's own times and never from the clock: the same table makes the same call on any day.
+            first, last = table.first - timedelta(seconds=1), table.last + timedelta(seconds=1)
+            view = self._store.get_feature_view(table.view)
+            self._store.registry.apply_materialization(view, self.settings.feast.project, first, last)
         self._mark(table.view, table.digest)
+
+    def newest(self, table: FeatureTable) -> "Iterator[pd.DataFrame]":
+        """The last features of each entity, about ROWS_AT_ONCE rows at a time: what the online store must answer.
+
+        The object is sorted by entity and time, so that an entity's last row is the one before the next entity's first.
+        """
+        import pandas as pd
+
+        kept: pd.DataFrame | None = None
+        for batch in self._batches(table):
+            rows = pd.concat([kept, batch], ignore_index=True) if kept is not None else batch
+            rows = rows.drop_duplicates(table.entity, keep="last", ignore_index=True)
+            kept, done = rows.iloc[-1:], rows.iloc[:-1]
+            if len(done):
+                yield done
+        if kept is not None:
+            yield kept.reset_index(drop=True)
+
+    def _batches(self, table: FeatureTable) -> "Iterator[pd.DataFrame]":
+        import pyarrow.parquet as pq
+
+        rows = max(1, min(ROWS_AT_ONCE, CELLS_AT_ONCE // max(1, len(table.features))))
+        with self._opened(table.uri) as source, pq.ParquetFile(source) as file:
+            for batch in file.iter_batches(rows):
+                yield batch.to_pandas()
+
+    def _opened(self, uri: str) -> Any:
+        from common.minio_client import ObjectStore
+
+        if not uri.startswith("s3://"):
+            return Path(uri).open("rb")
+        store = ObjectStore(self.settings.minio)
+        return store.filesystem().open_input_file(f"{store.bucket}/{store.key(uri)}")
 
     def online(self, table: FeatureTable, ids: Sequence[Any]) -> "pd.DataFrame":
         """Return the online features of `ids`, a row each in this order; unknown ids have nulls."""

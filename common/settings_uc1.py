@@ -18,6 +18,12 @@ class Expectations(_Part):
     ranges: dict[str, tuple[float | None, float | None]] = Field(
         {}, description="Column: [lowest, highest] allowed value; null leaves an end open."
     )
+    max_single_auc: float = Field(
+        0.99,
+        ge=0.5,
+        le=1,
+        description="Warn where a feature alone tells the classes apart so well: does the label leak?",
+    )
     sets: dict[str, tuple[str, ...]] = Field({}, description="Column: the values it may have.")
 
 
@@ -37,13 +43,16 @@ class Uc1(_Part):
     namespace: str = Field("models", description="Kubernetes namespace that the model is served in.")
     table: str | None = Field(None, description="Source table, or schema.table.")
     query: str | None = Field(None, description="A SELECT in place of the table.")
-    entity: str | None = Field(None, description="Column that identifies a row.")
+    entity: str | None = Field(None, description="Column that identifies a row; null: its number in the snapshot.")
     label: str | None = Field(None, description="Column to predict.")
     positive_label: bool | int | float | str = Field(True, description="Value of the label that means yes.")
     event_time: str | None = Field(None, description="Column that says when the row was true.")
     as_of: datetime | None = Field(None, description="Ignore rows later than this.")
-    numeric: tuple[str, ...] = Field((), description="Numeric features; empty: inferred from the column types.")
-    categorical: tuple[str, ...] = Field((), description="Categorical features; empty: inferred.")
+    numeric: tuple[str, ...] = Field((), description="Numeric features; this and the next empty: inferred.")
+    categorical: tuple[str, ...] = Field((), description="Categorical features.")
+    ordered: dict[str, tuple[str, ...]] = Field(
+        {}, description="Categorical column: its values in their order, lowest first."
+    )
     sensitive: tuple[str, ...] = Field((), description="Fairness is judged by these; features if listed there too.")
     dropped: tuple[str, ...] = Field((), description="Columns that are never read.")
     expectations: Expectations = Expectations()

@@ -50,10 +50,30 @@ def union_of(postgres: Postgres, tables: Sequence[str]) -> Source:
 def _wanted(uc1: "Uc1", source: Source) -> "Wanted":
     from common.extract import Wanted
 
-    for name in ("entity", "label"):
-        if not getattr(uc1, name):
-            raise ConfigError(f"uc1.{name} is not set: no column is named as the {name}.", "Set it in config.yaml.")
+    if not uc1.label:
+        raise ConfigError("uc1.label is not set: no column is named as the label.", "Set it in config.yaml.")
     needed = tuple(name for name in (uc1.entity, uc1.label, uc1.event_time) if name)
-    if lost := sorted(set(needed) & set(uc1.dropped)):
-        raise ConfigError(f"uc1.dropped drops {lost[0]}, which is needed.", "Take it off uc1.dropped.")
+    _refuse_two_roles(uc1)
+    limits = uc1.expectations
+    spoken = (*needed, *uc1.numeric, *uc1.categorical, *uc1.ordered, *uc1.sensitive, *limits.required, *limits.ranges,
+              *limits.sets)  # fmt: skip
+    if lost := sorted(set(spoken) & set(uc1.dropped)):
+        raise ConfigError(f"uc1.dropped drops {lost[0]}, which the configuration speaks of elsewhere.",
+                          "Take it off uc1.dropped, or off the other place.")  # fmt: skip
     return Wanted(source, needed, dropped=uc1.dropped, event_time=uc1.event_time)
+
+
+def _refuse_two_roles(uc1: "Uc1") -> None:
+    """Raise ConfigError where a column is said to be two things, such as feature and label."""
+    roles = {"uc1.entity": uc1.entity, "uc1.label": uc1.label, "uc1.event_time": uc1.event_time}
+    said = [(role, name) for role, name in roles.items() if name]
+    said += [("uc1.numeric", name) for name in uc1.numeric] + [("uc1.categorical", name) for name in uc1.categorical]
+    for at, (role, name) in enumerate(said):
+        earlier = next((other for other, same in said[:at] if same == name), None)
+        if earlier:
+            raise ConfigError(f"{earlier} and {role} both name {name}: it can be one of them.", "Take it off one.")
+    for name, values in uc1.ordered.items():
+        if (uc1.numeric or uc1.categorical) and name not in uc1.categorical:
+            raise ConfigError(f"uc1.ordered orders {name}, which uc1.categorical does not name.", "Add it there.")
+        if len(set(values)) < len(values) or not values:
+            raise ConfigError(f"uc1.ordered names no value of {name}, or one twice.", "Give each value once.")

@@ -3,6 +3,7 @@
 python -m embedded up [--only postgres,minio] [--json]   start what is down; wait until it works
 python -m embedded status [--json]                       name, address, pid, memory, uptime, state
 python -m embedded down                                  stop everything; data stay
+python -m embedded load FILE --table NAME                make a CSV or parquet file a table, or replace it
 python -m embedded prune                                 remove old logs, cache entries and run reports
 python -m embedded reset [--yes]                         stop everything and delete all data
 """
@@ -36,13 +37,16 @@ def main() -> NoReturn:
 def _parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("python -m embedded", description=__doc__, formatter_class=raw)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="up|status|down|prune|reset")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="up|status|down|load|prune|reset")
     up = commands.add_parser("up", help="start what is down; wait until it works")
     up.add_argument("--only", metavar="a,b", default="", help="these services and what they need")
     status = commands.add_parser("status", help="how the services are")
     for command in (up, status):
         command.add_argument("--json", action="store_true", help="data on stdout instead of a table")
     commands.add_parser("down", help="stop everything; data stay")
+    load = commands.add_parser("load", help="make a CSV or parquet file a table of the embedded PostgreSQL")
+    load.add_argument("file", metavar="FILE", help="a CSV or parquet file")
+    load.add_argument("--table", metavar="NAME", required=True, help="the table that it becomes, or replaces")
     commands.add_parser("prune", help="remove old logs, cache entries and run reports")
     reset = commands.add_parser("reset", help="stop everything and delete all data")
     reset.add_argument("--yes", action="store_true", help="do not ask")
@@ -73,7 +77,7 @@ def _settings(command: str) -> Settings:
     try:
         return load_settings()
     except ConfigError:
-        if command in ("up", "status"):
+        if command in ("up", "status", "load"):
             raise
         return Settings()
 

@@ -57,6 +57,24 @@ class Commands:
             status.show(rows)
         return 0
 
+    def load(self, file: str, table: str) -> int:
+        """Make a file a table, starting PostgreSQL where it is down."""
+        from pathlib import Path
+
+        from common.config import load_settings
+        from common.errors import ConfigError
+        from embedded.load import load, refuse_name
+
+        refuse_name(table)
+        if not self.settings.postgres.embedded:
+            raise ConfigError("postgres is not embedded here: `load` fills the laptop's own database only.",
+                              "Load the file with the tools of your server.")  # fmt: skip
+        self.platform.up(["postgres"])
+        loaded = load(load_settings().postgres, Path(file), table, self.layout.state / "cache" / "load")
+        for line in loaded.lines():
+            tell(line)
+        return 0
+
     def prune(self) -> int:
         """Remove what may be removed, and say what."""
         from embedded import cleanup

@@ -7,13 +7,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from churn.features import MISSING_CATEGORY
+from churn.features import MISSING_CATEGORY, category
 from serving.artefact import Schema
 
 Columns = dict[str, np.ndarray]
 NUMBERS = {"FP32", "FP64", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64", "BOOL"}
 _NUMERIC = {int, float, bool, type(None)}
-_TEXT = {str, int, bool, type(None)}
+_TEXT = {str, int, float, bool, type(None)}
 
 
 class BadInput(ValueError):
@@ -133,5 +133,7 @@ def _texts(name: str, values: Any) -> np.ndarray:
     if any(type(value) not in _TEXT for value in values):
         wrong = next(value for value in values if type(value) not in _TEXT)
         raise BadInput(f"Column {name} holds {wrong!r:.60}, expected text or null.")
-    texts = [value if type(value) is str else MISSING_CATEGORY if value is None else str(value) for value in values]
+    texts = [
+        value if type(value) is str else MISSING_CATEGORY if value is None else category(value) for value in values
+    ]
     return np.array(texts, dtype=object).reshape(-1, 1)

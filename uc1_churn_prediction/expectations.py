@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from churn.features import same_label
 from common.settings_uc1 import Uc1
 from uc1_churn_prediction.results import RawCustomers
 
@@ -25,37 +26,54 @@ class Expected:
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
-def suite_of(uc1: Uc1, raw: RawCustomers, made: datetime) -> tuple[Expected, ...]:
-    """Every expectation of this snapshot, which was `made` then. Of a missing column only its existence."""
+def suite_of(uc1: Uc1, raw: RawCustomers, made: datetime, labels: Sequence[Any] = ()) -> tuple[Expected, ...]:
+    """Every expectation of this snapshot, which was `made` then. Of a missing column only its existence.
+
+    `labels` are the label's values as they are: which of them the configuration's positive one means is found here.
+    """
     types = {column.name: column.type for column in raw.columns}
     whole = [Expected(f"at least {uc1.expectations.min_rows:,} rows", "ExpectTableRowCountToBeBetween",
                       arguments={"min_value": uc1.expectations.min_rows})]  # fmt: skip
     named = _named(uc1, raw, types)
     exist = [Expected("exists", "ExpectColumnToExist", name) for name in named]
-    about = [*_key(raw), *_label(uc1, raw), *_time(uc1, raw, made), *_values(uc1, types), *_nulls(uc1, raw, types)]
+    about = [
+        *_key(raw),
+        *_label(uc1, raw, types, labels),
+        *_time(uc1, raw, made),
+        *_values(uc1, types),
+        *_nulls(uc1, raw, types),
+    ]
     return tuple(whole + exist + [each for each in about if each.column in types])
 
 
 def _named(uc1: Uc1, raw: RawCustomers, types: Mapping[str, str]) -> Sequence[str]:
     """Every column that the configuration speaks of, once, in the order of the table."""
     limits = uc1.expectations
-    spoken = [raw.entity, raw.label, *filter(None, [raw.event_time]), *uc1.numeric, *uc1.categorical,
-              *uc1.sensitive, *limits.required, *limits.ranges, *limits.sets]  # fmt: skip
+    entity = [raw.entity] if raw.has_entity else []
+    spoken = [*entity, raw.label, *filter(None, [raw.event_time]), *uc1.numeric, *uc1.categorical,
+              *uc1.sensitive, *uc1.ordered, *limits.required, *limits.ranges, *limits.sets]  # fmt: skip
     order = list(types)
     return sorted(dict.fromkeys(spoken), key=lambda name: order.index(name) if name in types else len(order))
 
 
 def _key(raw: RawCustomers) -> Iterator[Expected]:
+    if not raw.has_entity:
+        return
     yield Expected("has no nulls", "ExpectColumnValuesToNotBeNull", raw.entity)
     yield Expected("is unique", "ExpectColumnValuesToBeUnique", raw.entity)
 
 
-def _label(uc1: Uc1, raw: RawCustomers) -> Iterator[Expected]:
+def _label(uc1: Uc1, raw: RawCustomers, types: Mapping[str, str], labels: Sequence[Any]) -> Iterator[Expected]:
     yield Expected("has no nulls", "ExpectColumnValuesToNotBeNull", raw.label)
+    if "string" in types.get(raw.label, ""):
+        yield Expected("is never blank", "ExpectColumnValuesToNotMatchRegex", raw.label, arguments={"regex": r"^\s*$"})
     yield Expected("has both classes", "ExpectColumnUniqueValueCountToBeBetween", raw.label,
                    arguments={"min_value": 2})  # fmt: skip
+    meant = [value for value in labels if same_label(value, uc1.positive_label)] or [uc1.positive_label]
     yield Expected(f"has the positive class {uc1.positive_label!r}", "ExpectColumnDistinctValuesToContainSet",
-                   raw.label, arguments={"value_set": [uc1.positive_label]})  # fmt: skip
+                   raw.label, arguments={"value_set": meant})  # fmt: skip
+    yield Expected("has two classes and no third", "ExpectColumnUniqueValueCountToBeBetween", raw.label, "warning",
+                   {"max_value": 2})  # fmt: skip
 
 
 def _time(uc1: Uc1, raw: RawCustomers, made: datetime) -> Iterator[Expected]:
@@ -75,6 +93,10 @@ def _values(uc1: Uc1, types: Mapping[str, str]) -> Iterator[Expected]:
         arguments = {"min_value": low, "max_value": high}
         given = {name: value for name, value in arguments.items() if value is not None}
         yield Expected(_range(low, high), "ExpectColumnValuesToBeBetween", column, arguments=given)
+    for column, order in uc1.ordered.items():
+        if column not in limits.sets:
+            yield Expected(f"is one of the ordered {', '.join(order[:8])}", "ExpectColumnValuesToBeInSet", column,
+                           "warning", {"value_set": [_as(types.get(column, ""), each) for each in order]})  # fmt: skip
     for column, values in limits.sets.items():
         known = [_as(types.get(column, ""), value) for value in values]
         said = ", ".join(values[:8]) + (", ..." if len(values) > 8 else "")
@@ -88,7 +110,8 @@ def _nulls(uc1: Uc1, raw: RawCustomers, types: Mapping[str, str]) -> Iterator[Ex
         if column not in checked:
             yield Expected("has no nulls", "ExpectColumnValuesToNotBeNull", column)
     checked.update(limits.required)
-    features = [*uc1.numeric, *uc1.categorical, *uc1.sensitive] or list(types)
+    features = [*uc1.numeric, *uc1.categorical, *uc1.sensitive]
+    features = features if uc1.numeric or uc1.categorical else list(types)
     for column in dict.fromkeys(features):
         if column not in checked:
             share = limits.max_null_share

@@ -14,20 +14,26 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from churn.columns import Chosen, ColumnFacts, choose_columns
 from churn.customers import UnfitForTraining
-from churn.features import FeatureColumns, as_features, choose_columns
+from churn.features import FeatureColumns, as_features
 from common.digest import digest_of_parquet
 from common.errors import InvalidData
 from common.feast_client import TIME, FeatureTable
 from common.minio_client import ObjectStore
 from common.paths import state_dir
 from common.settings import Settings
+from common.settings_uc1 import Uc1
+from uc1_churn_prediction.measured import database, measure, parquet
+from uc1_churn_prediction.results import ROW_NUMBER
 
 if TYPE_CHECKING:
     import pandas as pd
 
 METADATA = b"mlops"
 # A table that says no times is taken to be true from here on: one fixed moment, so that a run can be repeated.
+CELLS_AT_ONCE = 1_000_000
+SORTED_ROWS = 100_000
 ONE_MOMENT = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -50,34 +56,103 @@ def service_name(model_name: str) -> str:
     return f"{model_name}-v1"
 
 
-def publish_features(store: ObjectStore, settings: Settings, snapshot_uri: str, roles: Roles) -> FeatureTable:
+@dataclass(frozen=True)
+class Features:
+    """Published features: what Feast needs to know of them, and how their columns were chosen."""
+
+    table: FeatureTable
+    chosen: Chosen
+
+
+def publish_features(store: ObjectStore, settings: Settings, snapshot_uri: str, roles: Roles) -> Features:
     """Make the features of a snapshot and publish them; the same snapshot gives the same object.
 
     Raises InvalidData where a configured column is missing or is not what it is said to be.
     """
-    snapshot = read_snapshot(store, snapshot_uri)
-    frame, columns = _features_of(snapshot, settings, roles)
     view = view_name(settings.uc1.model_name)
     with _directory() as directory:
-        path = directory / "features.parquet"
-        _write(frame, path, {"roles": asdict(roles), "columns": asdict(columns)})
+        snapshot = store.download(store.key(snapshot_uri), directory / "snapshot.parquet")
+        path, unsorted = directory / "features.parquet", directory / "unsorted.parquet"
+        try:
+            chosen = chosen_columns(snapshot, settings, roles)
+            _write_unsorted(snapshot, unsorted, roles, chosen.columns)
+        except UnfitForTraining as error:
+            raise InvalidData(str(error), "Set uc1.numeric and uc1.categorical, or leave both empty.") from error
+        _write_sorted(unsorted, path, {"roles": asdict(roles), "columns": asdict(chosen.columns)})
         key = f"features/{view}/{digest_of_parquet(path)}.parquet"
         published = store.publish(key, path)
-    return read_feature_table(store, settings, published.uri)
+    return Features(read_feature_table(store, settings, published.uri), chosen)
 
 
-def _features_of(snapshot: "pd.DataFrame", settings: Settings, roles: Roles) -> tuple["pd.DataFrame", FeatureColumns]:
-    excluded = (roles.entity, roles.label, roles.event_time, *settings.uc1.dropped)
+def chosen_columns(snapshot: Path, settings: Settings, roles: Roles) -> Chosen:
+    """The model's inputs: those that the configuration names, else what the snapshot's columns are found to be."""
+    import pyarrow.parquet as pq
+
+    uc1 = settings.uc1
+    if uc1.numeric or uc1.categorical:
+        facts = tuple(ColumnFacts(name, "other", 0) for name in pq.read_schema(snapshot).names)
+    else:
+        facts = measure(snapshot)
+    return choose_columns(
+        facts, numeric=uc1.numeric, categorical=uc1.categorical, ordered=uc1.ordered, excluded=excluded(roles, uc1)
+    )
+
+
+def excluded(roles: Roles, uc1: Uc1) -> dict[str, str]:
+    """Columns that are something else than a feature, and what."""
+    other = dict.fromkeys(uc1.dropped, "dropped") | dict.fromkeys(uc1.sensitive, "sensitive: fairness is judged by it")
+    said = {roles.entity: "the entity", roles.label: "the label", roles.event_time: "the time of the row"}
+    return {**other, **{name: what for name, what in said.items() if name}}
+
+
+def _write_unsorted(snapshot: Path, path: Path, roles: Roles, columns: FeatureColumns) -> None:
+    """The features batch by batch: numbers and texts are made in one place, and no frame has all rows."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    writer: Any = None
+    needed = dict.fromkeys(filter(None, (roles.entity, roles.event_time, *columns.names)))
     try:
-        columns = choose_columns(
-            snapshot, numeric=settings.uc1.numeric, categorical=settings.uc1.categorical, excluded=excluded
-        )
-        features = as_features(snapshot, columns)
-    except UnfitForTraining as error:
-        raise InvalidData(str(error), "Set uc1.numeric and uc1.categorical, or leave both empty.") from error
-    features.insert(0, roles.entity, as_entity(snapshot[roles.entity]))
-    features.insert(1, TIME, as_times(snapshot, roles.event_time))
-    return features.sort_values([roles.entity, TIME], kind="stable", ignore_index=True), columns
+        for frame in frames(snapshot, roles, list(needed)):
+            features = as_features(frame, columns)
+            features.insert(0, roles.entity, as_entity(frame[roles.entity]))
+            features.insert(1, TIME, as_times(frame, roles.event_time))
+            batch = pa.Table.from_pandas(features, preserve_index=False).replace_schema_metadata()
+            writer = writer or pq.ParquetWriter(path, batch.schema)
+            writer.write_table(batch.cast(writer.schema))
+    finally:
+        if writer:
+            writer.close()
+
+
+def frames(snapshot: Path, roles: Roles, names: list[str]) -> "Iterator[pd.DataFrame]":
+    """Columns of a snapshot, ROWS_AT_ONCE rows at a time. Where rows have no id, their number in the file is it."""
+    import pyarrow.parquet as pq
+
+    first = 0
+    with pq.ParquetFile(snapshot) as file:
+        for batch in file.iter_batches(
+            max(1, CELLS_AT_ONCE // len(names)), columns=[n for n in names if n != ROW_NUMBER]
+        ):
+            frame = batch.to_pandas()
+            if roles.entity == ROW_NUMBER:
+                frame[ROW_NUMBER] = range(first, first + len(frame))
+            first += len(frame)
+            yield frame
+
+
+def _write_sorted(unsorted: Path, path: Path, metadata: dict[str, Any]) -> None:
+    """The same rows by entity and time: sorted on disk where memory does not hold them."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    written = pq.read_schema(unsorted)
+    schema = written.with_metadata({METADATA: json.dumps(metadata, sort_keys=True).encode()})
+    query = f"SELECT * FROM {parquet(unsorted, len(schema))} ORDER BY c0, c1"  # noqa: S608
+    with database() as connection, pq.ParquetWriter(path, schema) as writer:
+        for batch in connection.sql(query).to_arrow_reader(SORTED_ROWS):
+            columns = [column.cast(kind) for column, kind in zip(batch.columns, schema.types, strict=True)]
+            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
 
 
 def read_feature_table(store: ObjectStore, settings: Settings, uri: str) -> FeatureTable:
@@ -113,19 +188,22 @@ def read_roles(store: ObjectStore, uri: str) -> Roles:
     return Roles(**said["roles"])
 
 
-def read_snapshot(store: ObjectStore, uri: str) -> "pd.DataFrame":
-    """A snapshot as a frame, verified while it is fetched."""
-    import pyarrow.parquet as pq
+def read_snapshot(store: ObjectStore, uri: str, roles: Roles) -> "pd.DataFrame":
+    """Entity, label and time of every row of a snapshot, verified while it is fetched."""
+    import pandas as pd
 
+    names = list(dict.fromkeys(filter(None, (roles.entity, roles.label, roles.event_time))))
     with _directory() as directory:
         path = store.download(store.key(uri), directory / "snapshot.parquet")
-        return pq.read_table(path).to_pandas()
+        return pd.concat(list(frames(path, roles, names)), ignore_index=True)
 
 
 def as_entity(ids: "pd.Series") -> "pd.Series":
     """Ids as Feast knows them: whole numbers, else text."""
     import pandas as pd
 
+    if ids.isna().any():
+        raise InvalidData(f"{int(ids.isna().sum())} rows have no id in column {ids.name!r}.")
     return ids.astype("int64") if pd.api.types.is_integer_dtype(ids.dtype) else ids.astype(str)
 
 
@@ -150,15 +228,6 @@ def _directory() -> Iterator[Path]:
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix=".tmp-") as directory:
         yield Path(directory)
-
-
-def _write(frame: "pd.DataFrame", path: Path, metadata: dict[str, Any]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    table = pa.Table.from_pandas(frame, preserve_index=False)
-    table = table.replace_schema_metadata({METADATA: json.dumps(metadata, sort_keys=True).encode()})
-    pq.write_table(table, path)
 
 
 def _range(times: Any) -> tuple[datetime, datetime]:

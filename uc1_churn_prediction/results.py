@@ -5,6 +5,8 @@ from typing import ClassVar
 from common.step import Assertion, Dataset, Result, Section
 from uc1_churn_prediction import shown
 
+ROW_NUMBER = "row_number"  # the entity of a table that names none: the place of a row in its snapshot, from 0
+
 
 class Column(Result):
     """A column of the snapshot; `type` is its Arrow type, as text."""
@@ -29,6 +31,15 @@ class RawCustomers(Result):
     label: str
     event_time: str | None
 
+    @property
+    def has_entity(self) -> bool:
+        """False where rows are known by their number in the snapshot."""
+        return self.entity != ROW_NUMBER or ROW_NUMBER in {column.name for column in self.columns}
+
+    @property
+    def shown_entity(self) -> str:
+        return self.entity if self.has_entity else "none: the number of the row"
+
     def reads(self) -> tuple[Dataset, ...]:
         return (Dataset(kind="table", name=self.table, rows=self.rows, columns=self._columns()),)
 
@@ -42,7 +53,8 @@ class RawCustomers(Result):
                        columns=self._columns(), columns_from=same)  # fmt: skip
 
     def summary(self) -> str:
-        return f"{self.rows:,} rows, digest {self.digest[:12]}"
+        numbered = "" if self.has_entity else ", without an entity: rows are known by their number"
+        return f"{self.rows:,} rows, digest {self.digest[:12]}{numbered}"
 
     def sections(self) -> tuple[Section, ...]:
         return (shown.snapshot(self),)
@@ -132,6 +144,8 @@ class CustomerFeatures(Result):
     numeric: tuple[str, ...]
     categorical: tuple[str, ...]
     online_rows: int
+    inferred: bool = False
+    left_out: tuple[tuple[str, str], ...] = ()
 
     def reads(self) -> tuple[Dataset, ...]:
         return (self.raw.dataset(),)
@@ -143,7 +157,10 @@ class CustomerFeatures(Result):
                         columns_from=same),)  # fmt: skip
 
     def summary(self) -> str:
-        return f"{len(self.numeric)} numeric, {len(self.categorical)} categorical; {self.online_rows:,} rows online"
+        found = f" (inferred; {len(self.left_out)} columns left out)" if self.inferred else ""
+        return (
+            f"{len(self.numeric)} numeric, {len(self.categorical)} categorical{found}; {self.online_rows:,} rows online"
+        )
 
     def sections(self) -> tuple[Section, ...]:
         return (shown.features(self),)

@@ -33,7 +33,7 @@ def snapshot(raw: "RawCustomers") -> Section:
     facts = (
         ("source", raw.table), ("rows", f"{raw.rows:,}"), ("size", f"{raw.size_bytes / 1e6:.1f} MB"),
         ("object", raw.uri), ("digest of its content", raw.digest), ("SHA-256 of the file", raw.sha256),
-        ("entity, label, time", f"{raw.entity}, {raw.label}, {raw.event_time or 'none'}"),
+        ("entity, label, time", f"{raw.shown_entity}, {raw.label}, {raw.event_time or 'none'}"),
     )  # fmt: skip
     columns = Table(columns=("column", "type"), rows=tuple((column.name, column.type) for column in raw.columns))
     return Section(title="Snapshot", facts=facts, table=columns)
@@ -73,7 +73,9 @@ def features(made: "CustomerFeatures") -> Section:
         ("online", f"{made.online_rows:,} entities"), ("numeric", ", ".join(made.numeric)),
         ("categorical", ", ".join(made.categorical)),
     )  # fmt: skip
-    return Section(title="Features", facts=facts)
+    left_out = Table(columns=("column", "why it is no feature"), rows=made.left_out) if made.left_out else None
+    said = "Inferred from the columns' values: uc1.numeric and uc1.categorical are empty." if made.inferred else ""
+    return Section(title="Features", text=said, facts=facts, table=left_out)
 
 
 def models(trained: "TrainedModels") -> tuple[Section, ...]:

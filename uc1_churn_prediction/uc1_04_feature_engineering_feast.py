@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.cli import main
 from common.errors import StepFailed
+from common.logger import get_logger
 from common.step import step
 from common.tools import Tools
 from uc1_churn_prediction.results import CustomerFeatures, RawCustomers, ValidCustomers
@@ -19,54 +20,68 @@ from uc1_churn_prediction.results import CustomerFeatures, RawCustomers, ValidCu
 if TYPE_CHECKING:
     import pandas as pd
 
+    from churn.columns import Chosen
     from common.feast_client import FeatureTable
 
 SAMPLE = 50
+log = get_logger(__name__)
 
 
 @step(
     needs=("minio", "postgres", "feast"),
-    settings=("uc1.model_name", "uc1.numeric", "uc1.categorical", "uc1.dropped", "feast.project", "feast.online_store"),
-    deadline_seconds=900,
-)
+    settings=("uc1.model_name", "uc1.numeric", "uc1.categorical", "uc1.ordered", "uc1.sensitive", "uc1.dropped",
+              "feast.project", "feast.online_store"),
+    deadline_seconds=7200,
+)  # fmt: skip
 def run(tools: Tools, valid: ValidCustomers) -> CustomerFeatures:
     from uc1_churn_prediction.feature_table import Roles, publish_features
 
     raw = valid.raw
-    table = publish_features(tools.minio, tools.settings, raw.uri, Roles(raw.entity, raw.label, raw.event_time))
-    written = tools.feast.publish(table)
-    newest = newest_features(tools, table)
-    if not written and differing(tools, table, newest):
-        written = tools.feast.publish(table, anew=True)
+    made = publish_features(tools.minio, tools.settings, raw.uri, Roles(raw.entity, raw.label, raw.event_time))
+    tell_inferred(made.chosen)
+    written = tools.feast.publish(made.table)
+    sample, rows = sampled(tools, made.table)
+    if not written and differing(tools, made.table, sample):
+        written = tools.feast.publish(made.table, anew=True)
     if written:
-        tools.context.effect("feature_view", table.view, digest=table.digest, uri=table.uri)
-        refuse_differing(tools, table, newest)
-    return customer_features(raw, table, online_rows=len(newest))
+        tools.context.effect("feature_view", made.table.view, digest=made.table.digest, uri=made.table.uri)
+        refuse_differing(tools, made.table, sample)
+    return customer_features(raw, made.table, made.chosen, online_rows=rows)
 
 
-def differing(tools: Tools, table: "FeatureTable", newest: "pd.DataFrame") -> list[str]:
+def tell_inferred(chosen: "Chosen") -> None:
+    """Say which columns were taken, where nobody named any."""
+    if chosen.inferred:
+        columns = chosen.columns
+        log.info("features inferred", numeric=list(columns.numeric), categorical=list(columns.categorical),
+                 left_out=dict(chosen.left_out))  # fmt: skip
+
+
+def differing(tools: Tools, table: "FeatureTable", sample: "pd.DataFrame") -> list[str]:
     """Read a sample back from the online store; returns the features whose values are not the newest ones."""
-    sample = newest.iloc[:: max(1, len(newest) // SAMPLE)].reset_index(drop=True)
     online = tools.feast.online(table, sample[table.entity].tolist())
     return [name for name in table.features if not _same(sample[name], online[name], name in table.numeric)]
 
 
-def refuse_differing(tools: Tools, table: "FeatureTable", newest: "pd.DataFrame") -> None:
+def refuse_differing(tools: Tools, table: "FeatureTable", sample: "pd.DataFrame") -> None:
     """Raise StepFailed where the online store does not answer what was written to it."""
-    if wrong := differing(tools, table, newest):
+    if wrong := differing(tools, table, sample):
         raise StepFailed(
             f"The online store answers other values than were written, in {', '.join(wrong)} of {table.view}.",
             "Look for another program that writes to it, then run the step again.",
         )
 
 
-def newest_features(tools: Tools, table: "FeatureTable") -> "pd.DataFrame":
-    """The last features of each entity: what the online store must answer."""
-    import pyarrow.parquet as pq
+def sampled(tools: Tools, table: "FeatureTable") -> "tuple[pd.DataFrame, int]":
+    """Some of what the online store must answer, from the whole of the table; and of how many rows they are."""
+    import pandas as pd
 
-    path = f"{tools.minio.bucket}/{tools.minio.key(table.uri)}"
-    frame = pq.read_table(path, filesystem=tools.minio.filesystem()).to_pandas()
-    return frame.drop_duplicates(table.entity, keep="last", ignore_index=True)
+    parts, rows = [], 0
+    for newest in tools.feast.newest(table):
+        parts.append(newest.iloc[:: max(1, len(newest) // SAMPLE)])
+        rows += len(newest)
+    every = pd.concat(parts, ignore_index=True)
+    return every.iloc[:: max(1, len(every) // SAMPLE)].reset_index(drop=True), rows
 
 
 def _same(offline: "pd.Series", online: "pd.Series", is_number: bool) -> bool:
@@ -77,11 +92,12 @@ def _same(offline: "pd.Series", online: "pd.Series", is_number: bool) -> bool:
     return bool(offline.tolist() == online.tolist())
 
 
-def customer_features(raw: RawCustomers, table: "FeatureTable", online_rows: int) -> CustomerFeatures:
+def customer_features(raw: RawCustomers, table: "FeatureTable", chosen: "Chosen", online_rows: int) -> CustomerFeatures:
     """The result: where the features are, and what they are."""
     return CustomerFeatures(
         raw=raw, uri=table.uri, digest=table.digest, view=table.view, service=table.service, rows=raw.rows,
-        numeric=table.numeric, categorical=table.categorical, online_rows=online_rows,
+        numeric=table.numeric, categorical=table.categorical, online_rows=online_rows, inferred=chosen.inferred,
+        left_out=chosen.left_out,
     )  # fmt: skip
 
 

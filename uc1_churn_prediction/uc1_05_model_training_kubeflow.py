@@ -26,7 +26,7 @@ DEADLINE_SECONDS = 1800
 @step(
     needs=("minio", "postgres", "mlflow", "kubeflow", "feast"),
     settings=("uc1.model_name", "uc1.algorithms", "uc1.holdout_share", "uc1.seed", "uc1.golden_rows", "uc1.gate",
-              "uc1.positive_label"),
+              "uc1.positive_label", "uc1.ordered"),
     deadline_seconds=DEADLINE_SECONDS,
 )  # fmt: skip
 def run(tools: Tools, features: CustomerFeatures) -> TrainedModels:

@@ -18,13 +18,17 @@ def rows(tools: "Tools", canary: CanaryDeployment) -> list[dict[str, Any]]:
 
     On rows that a model has learned from, it decides otherwise than on those of users whom it does not know.
     """
-    uc1, columns = tools.settings.uc1, list(columns_of(tools.minio, canary.champion.uri).names)
+    from churn.features import as_features
+
+    uc1, inputs = tools.settings.uc1, columns_of(tools.minio, canary.champion.uri)
+    columns = list(inputs.names)
     if tools.settings.traffic.rows:
         frame = read_rows(tools.minio, tools.settings.traffic.rows, set(columns))
     else:
         everybody = read_rows(tools.minio, canary.champion.data_uri, {*columns, *([uc1.entity] if uc1.entity else [])})
         frame = everybody[held_out_rows(everybody, uc1)]
-    return as_rows(frame.sample(min(ROWS, len(frame)), random_state=SEED)[columns])
+    # As the model takes them: a number that the table holds as text would be refused as a request.
+    return as_rows(as_features(frame.sample(min(ROWS, len(frame)), random_state=SEED), inputs))
 
 
 def as_rows(frame: "pd.DataFrame") -> list[dict[str, Any]]:

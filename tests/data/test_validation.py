@@ -15,9 +15,11 @@ from common.settings import Settings
 from common.settings_uc1 import Uc1
 from common.tools import Tools
 from uc1_churn_prediction import uc1_03_data_validation_ge as validation
+from uc1_churn_prediction import validation as pages
 from uc1_churn_prediction.expectations import suite_of
-from uc1_churn_prediction.results import Check, Column, RawCustomers, ValidCustomers
+from uc1_churn_prediction.results import ROW_NUMBER, Check, Column, RawCustomers, ValidCustomers
 from uc1_churn_prediction.validation import _raised
+from uc1_churn_prediction.validation import validate as pages_of
 
 pytestmark = pytest.mark.usefixtures("own_state")
 MADE = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
@@ -161,7 +163,9 @@ def test_the_same_snapshot_has_the_same_pages_and_another_has_others(tools: Tool
 def test_checks_come_in_the_order_of_the_suite(tools: Tools, tmp_path: Path) -> None:
     valid = validate(people(), tools, tmp_path)
     suite = suite_of(UC1, valid.raw, MADE)
-    assert [(check.name, check.column) for check in valid.checks] == [(each.name, each.column) for each in suite]
+    held = [(check.name, check.column) for check in valid.checks]
+    assert held[:-1] == [(each.name, each.column) for each in suite]
+    assert held[-1] == ("no feature alone tells the classes apart (ROC AUC below 0.99)", "")
     assert len({(each.kind, each.column, str(each.arguments)) for each in suite}) == len(suite), "each once"
 
 
@@ -182,3 +186,73 @@ def test_a_check_says_whom_it_is_about() -> None:
         name="is unique", column="id", severity="critical", success=False, unexpected=6, examples=tuple("abcdef")
     )
     assert validation._sentence(check, "id") == "column id is unique (6 rows: id a, b, c, d, e, ...)"
+
+
+def test_in_parts_of_one_column_each_the_checks_are_those_of_the_whole(
+    tools: Tools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = people()
+    frame.loc[3:9, "age"], frame.loc[5:60, "spend"] = 999, None
+    raw = snapshot_of(frame, tools, tmp_path)
+    suite = suite_of(UC1, raw, MADE)
+    whole, _ = pages_of(tmp_path / "people.parquet", raw, suite, MADE)
+    monkeypatch.setattr(pages, "CELLS_AT_ONCE", 1)
+    assert len(pages.column_groups(raw, suite)) == 6
+    parts, directory = pages_of(tmp_path / "people.parquet", raw, suite, MADE)
+    assert parts == whole
+    assert len(list(directory.rglob("validations/**/*.html"))) == 1
+    assert any(check.unexpected == 7 and check.examples[0] == "1003" for check in parts)
+
+
+def test_where_every_row_is_wrong_they_are_counted_and_a_few_are_named(tools: Tools, tmp_path: Path) -> None:
+    said = refusal(people().assign(age=-1), tools, tmp_path).message
+    assert "age is between 18 and 99 (100 rows: who 1000, 1001, 1002, 1003, 1004, ...)" in said
+
+
+@pytest.mark.parametrize(("positive", "values"), [(True, ["Yes", "No"]), ("Yes", [1, 0]), (1, [1.0, 0.0])])
+def test_the_positive_class_is_found_however_it_is_written(
+    own_settings: Settings, tmp_path: Path, positive: Any, values: list[Any]
+) -> None:
+    tools = Tools(own_settings.model_copy(update={"uc1": UC1.model_copy(update={"positive_label": positive})}))
+    frame = people().assign(left=[values[row % 4 > 0] for row in range(100)])
+    assert [check.name for check in validate(frame, tools, tmp_path).checks if not check.success] == []
+
+
+def test_a_label_of_one_class_and_a_blank_one_are_refused_and_a_third_class_is_a_warning(
+    tools: Tools, tmp_path: Path
+) -> None:
+    assert "left has both classes (found 1)" in refusal(people().assign(left="yes"), tools, tmp_path).message
+    blank = people()
+    blank.loc[7, "left"] = " "
+    assert "left is never blank (1 rows: who 1007)" in refusal(blank, tools, tmp_path).message
+    blank.loc[7, "left"] = "perhaps"
+    broken = [check for check in validate(blank, tools, tmp_path).checks if not check.success]
+    assert [(check.name, check.severity) for check in broken] == [("has two classes and no third (found 3)", "warning")]
+
+
+def test_a_feature_that_gives_the_label_away_is_a_warning_that_names_it(tools: Tools, tmp_path: Path) -> None:
+    frame = people()
+    frame["spend"] = [1000.0 if left == "yes" else 1.0 for left in frame["left"]]
+    broken = [check for check in validate(frame, tools, tmp_path).checks if not check.success]
+    assert [(check.column, check.severity) for check in broken] == [("spend", "warning")]
+    assert "does not give the label away (alone it has ROC AUC 1.000" in broken[0].name
+
+
+def test_rows_without_an_id_are_named_by_their_number(tools: Tools, tmp_path: Path) -> None:
+    frame = people().drop(columns="who")
+    frame.loc[4, "age"] = 999
+    raw = snapshot_of(frame, tools, tmp_path).model_copy(update={"entity": ROW_NUMBER})
+    with pytest.raises(InvalidData, match=r"age is between 18 and 99 \(1 rows: row number 4\)"):
+        validation.run(tools, raw)
+
+
+def test_a_number_that_has_become_text_is_refused_by_its_name(tools: Tools, tmp_path: Path) -> None:
+    said = refusal(people().assign(age="about forty"), tools, tmp_path).message
+    assert "column age is between 18 and 99 (could not be evaluated" in said
+    assert "Traceback" not in said
+
+
+def test_nan_infinity_and_1e308_stop_nobody_where_no_range_forbids_them(tools: Tools, tmp_path: Path) -> None:
+    frame = people()
+    frame.loc[0:2, "spend"] = [float("nan"), float("inf"), 1e308]
+    assert [check.name for check in validate(frame, tools, tmp_path).checks if not check.success] == []

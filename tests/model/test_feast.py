@@ -51,9 +51,9 @@ def test_a_feature_of_the_future_never_joins_and_no_asked_row_is_lost(world: Wor
 def test_features_of_the_same_rows_in_another_order_are_the_same_object(world: World) -> None:
     store, frame = world.tools("any").minio, people.subscribers()
     roles = Roles(people.ENTITY, people.LABEL, people.TIME)
-    first = publish_features(store, world.settings, world.snapshot(frame).raw.uri, roles)
+    first = publish_features(store, world.settings, world.snapshot(frame).raw.uri, roles).table
     shuffled = world.snapshot(frame.sample(frac=1, random_state=1)).raw.uri
-    assert publish_features(store, world.settings, shuffled, roles) == first
+    assert publish_features(store, world.settings, shuffled, roles).table == first
     assert (first.numeric, first.categorical) == (people.NUMERIC, people.CATEGORICAL)
     assert read_feature_table(store, world.settings, first.uri) == first
     assert read_roles(store, first.uri) == roles
@@ -92,7 +92,7 @@ def test_a_changed_customer_is_changed_online_and_a_damaged_value_is_mended(worl
     features = step4.run(world.tools("k2"), valid)
     table = read_feature_table(world.tools("any").minio, world.settings, features.uri)
     assert world.tools("any").feast.online(table, ["K000000"])["Alter"].tolist() == [99.0]
-    newest = step4.newest_features(world.tools("k2"), table)
+    newest, _ = step4.sampled(world.tools("k2"), table)
     online_table = f'{SCHEMA}."{world.settings.feast.project}_{features.view}"'
     _sql(world, f"DELETE FROM {online_table} WHERE feature_name = 'Alter'")
     with pytest.raises(StepFailed, match="other values than were written, in Alter"):
@@ -105,7 +105,7 @@ def test_a_write_that_was_killed_half_way_is_written_again(world: World, monkeyp
     frame = people.subscribers().assign(**{"Umsatz €": 1.0})
     tools, valid = world.tools("k3"), world.snapshot(frame)
     with monkeypatch.context() as patch:
-        patch.setattr(tools.feast._store, "materialize", _killed)
+        patch.setattr(tools.feast._store, "write_to_online_store", _killed)
         with pytest.raises(StepFailed, match="killed"):
             step4.run(tools, valid)
     view = f"{world.name}-features"
@@ -130,7 +130,7 @@ def test_the_users_own_aws_profile_and_keys_are_not_looked_at(world: World, monk
 def test_a_table_without_times_counts_as_of_one_fixed_moment(world: World) -> None:
     store, frame = world.tools("any").minio, people.subscribers()
     roles = Roles(people.ENTITY, people.LABEL, None)
-    table = publish_features(store, world.settings, world.snapshot(frame).raw.uri, roles)
+    table = publish_features(store, world.settings, world.snapshot(frame).raw.uri, roles).table
     assert table.first == table.last
     assert (table.first.year, table.first.utcoffset()) == (2000, pd.Timedelta(0))
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from churn.customers import UnfitForTraining
-from churn.features import MISSING_CATEGORY, FeatureColumns, as_features, as_labels, choose_columns
+from churn.features import MISSING_CATEGORY, FeatureColumns, as_features, as_labels
 
 TABLE = pd.DataFrame(
     {
@@ -22,26 +22,6 @@ TABLE = pd.DataFrame(
         "secret": range(300),
     }
 )
-
-
-def test_columns_are_inferred_without_entity_label_times_free_text_and_dropped_ones() -> None:
-    columns = choose_columns(TABLE, excluded=["id", "left", None, "secret"])
-    assert columns == FeatureColumns(numeric=("spend", "visits", "active"), categorical=("plan",))
-
-
-def test_named_columns_are_taken_as_they_are_named_and_in_that_order() -> None:
-    columns = choose_columns(TABLE, numeric=["visits"], categorical=["active", "plan"], excluded=["id"])
-    assert columns.names == ("visits", "active", "plan")
-
-
-def test_a_named_column_that_is_missing_is_refused_by_name() -> None:
-    with pytest.raises(UnfitForTraining, match="tenure"):
-        choose_columns(TABLE, numeric=["tenure"])
-
-
-def test_a_table_without_any_feature_is_refused() -> None:
-    with pytest.raises(UnfitForTraining, match="no column to learn from"):
-        choose_columns(TABLE[["id", "left", "seen"]], excluded=["id", "left"])
 
 
 def test_numbers_become_float32_with_nan_and_text_keeps_one_token_for_null() -> None:

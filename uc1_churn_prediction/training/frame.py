@@ -18,6 +18,7 @@ from uc1_churn_prediction.feature_table import (
     read_roles,
     read_snapshot,
 )
+from uc1_churn_prediction.results import ROW_NUMBER
 from uc1_churn_prediction.training.component import HOLDOUT, LABEL, component, write_json
 
 if TYPE_CHECKING:
@@ -34,18 +35,18 @@ def run(snapshot_uri: str, features_uri: str, key: str, frame_path: str) -> None
         table = (
             read_feature_table(store, settings, features_uri)
             if features_uri
-            else publish_features(store, settings, snapshot_uri, roles)
+            else publish_features(store, settings, snapshot_uri, roles).table
         )
-        asked = asked_rows(read_snapshot(store, snapshot_uri), settings, roles)
+        asked = asked_rows(read_snapshot(store, snapshot_uri, roles), settings, roles)
         frame = training_frame(settings, FeatureStoreClient(settings), asked, table)
         write_frame(Path(frame_path), frame, table)
 
 
 def configured_roles(settings: Settings) -> Roles:
     """Which column is what, where no features say it. Raises ConfigError where the configuration is silent too."""
-    if not settings.uc1.entity or not settings.uc1.label:
-        raise ConfigError("Training needs uc1.entity and uc1.label.", "Set both in config.yaml.")
-    return Roles(settings.uc1.entity, settings.uc1.label, settings.uc1.event_time)
+    if not settings.uc1.label:
+        raise ConfigError("Training needs uc1.label.", "Set it in config.yaml.")
+    return Roles(settings.uc1.entity or ROW_NUMBER, settings.uc1.label, settings.uc1.event_time)
 
 
 def asked_rows(snapshot: "pd.DataFrame", settings: Settings, roles: Roles) -> "pd.DataFrame":

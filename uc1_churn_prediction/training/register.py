@@ -40,7 +40,7 @@ def publish_model(settings: Settings, store: ObjectStore, key: str, columns: dic
     schema = {
         "model_name": name, "digest": digest, "algorithm": place.name, **columns, "label": settings.uc1.label,
         "positive_label": settings.uc1.positive_label, "classes": [0, 1], "threshold": THRESHOLD,
-        "missing_category": MISSING_CATEGORY, "trained_at_key": key,
+        "missing_category": MISSING_CATEGORY, "ordered": settings.uc1.ordered, "trained_at_key": key,
     }  # fmt: skip
     write_json(place / "schema.json", schema)
     for file in ("golden.json", "schema.json", "model.onnx"):  # the model last: where it is, all of it is

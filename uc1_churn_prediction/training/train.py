@@ -25,15 +25,18 @@ def run(algorithms: Sequence[str], key: str, frame_path: str, models_path: str) 
             raise ConfigError(f"uc1.algorithms names {', '.join(sorted(unknown))}.", f"There are {known}.")
         frame, columns = read_frame(Path(frame_path))
         for algorithm in algorithms:
-            fitted = fit(algorithm, frame, columns, settings.uc1.seed)
+            fitted = fit(algorithm, frame, columns, settings.uc1.seed, settings.uc1.ordered)
             save(fitted, frame, columns, settings.uc1.golden_rows, Path(models_path) / algorithm)
         write_json(Path(models_path) / "models.json", {"algorithms": list(algorithms)})
 
 
-def fit(algorithm: str, frame: "pd.DataFrame", columns: FeatureColumns, seed: int) -> Any:
+def fit(
+    algorithm: str, frame: "pd.DataFrame", columns: FeatureColumns, seed: int, ordered: model.Ordered | None = None
+) -> Any:
     """Train on everything but the hold-out."""
     learned = frame[~frame[HOLDOUT]]
-    return model.fit(algorithm, learned[list(columns.names)], learned[LABEL].to_numpy(), columns, seed=seed)
+    features, labels = learned[list(columns.names)], learned[LABEL].to_numpy()
+    return model.fit(algorithm, features, labels, columns, seed=seed, ordered=ordered)
 
 
 def save(fitted: Any, frame: "pd.DataFrame", columns: FeatureColumns, golden_rows: int, place: Path) -> None:
