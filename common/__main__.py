@@ -3,6 +3,7 @@
 Run it:  python -m common config [--origin | --schema]   the settings that hold, and where each came from
          python -m common doctor [--json]                one line a service: address, version, latency, a write probe
          python -m common audit verify                   is the ledger's hash chain whole?
+         python -m common schedule print --target cron   what runs by itself; also install, remove, status
 """
 
 import argparse
@@ -17,7 +18,12 @@ from common.failures import explain
 def main() -> int:
     """Parse, dispatch, and turn errors into a sentence and an exit code."""
     options = _parser().parse_args()
-    commands: dict[str, Callable[[argparse.Namespace], int]] = {"config": _config, "doctor": _doctor, "audit": _audit}
+    commands: dict[str, Callable[[argparse.Namespace], int]] = {
+        "config": _config,
+        "doctor": _doctor,
+        "audit": _audit,
+        "schedule": _schedule,
+    }
     try:
         return commands[options.command](options)
     except Exception as error:  # where the process ends: a sentence and a code, whatever it was
@@ -42,6 +48,10 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--json", action="store_true")
     audit = commands.add_parser("audit", parents=[common], help="check the audit trail")
     audit.add_argument("action", choices=["verify"])
+    schedule = commands.add_parser("schedule", parents=[common], help="what runs by itself")
+    schedule.add_argument("action", choices=["print", "install", "remove", "status", "ping"])
+    schedule.add_argument("name", nargs="?", help="for `ping`: the schedule that succeeded")
+    schedule.add_argument("--target", choices=["cron", "systemd", "k8s"], help="who starts the runs")
     return parser
 
 
@@ -75,6 +85,12 @@ def _audit(options: argparse.Namespace) -> int:
     bad = ledger.first_bad_entry()
     print("The audit trail is whole." if bad is None else f"Entry {bad} is not what was written.")
     return 0 if bad is None else 1
+
+
+def _schedule(options: argparse.Namespace) -> int:
+    from common import schedule
+
+    return schedule.run(options)
 
 
 if __name__ == "__main__":
