@@ -43,7 +43,7 @@ class Kubernetes:
         """The server's version."""
         return str(self._call("GET", "/version", "its version")["gitVersion"])
 
-    def probe_write(self, namespace: str = "models") -> None:
+    def probe_write(self, namespace: str) -> None:
         """Try a write without making it. A namespace that is not there yet is no failure: we create it."""
         probe = {
             "apiVersion": "serving.kserve.io/v1alpha1", "kind": "ServingRuntime",

@@ -10,6 +10,7 @@ from common.settings import Settings
 
 Document = dict[str, Any]
 USER = 10001  # as in deploy/Dockerfile
+SETTINGS = "mlops-settings"  # ConfigMap and Secret, as for the components of pipelines
 APP = "mlops-schedule"
 VOLUMES = {"state": "/app/.state", "tmp": "/tmp"}  # noqa: S108 (of the pod's own)
 RUN_RESOURCES = {
@@ -143,7 +144,7 @@ def _container(name: str, command: list[str], image: str, resources: Document) -
         "image": image,
         "command": command,
         "workingDir": "/app",
-        "envFrom": [{"configMapRef": {"name": "mlops-config"}}, {"secretRef": {"name": "mlops-secrets"}}],
+        "envFrom": [{"configMapRef": {"name": SETTINGS}}, {"secretRef": {"name": SETTINGS}}],
         "env": [{"name": "MLOPS_STATE_DIR", "value": VOLUMES["state"]}, {"name": "HOME", "value": VOLUMES["tmp"]}],
         "resources": resources,
         "securityContext": {
