@@ -25,6 +25,7 @@ log = get_logger(__name__)
 GOOD = ("done", "unchanged")
 DAMAGED = ("not a database", "malformed")
 FIRST_HASH = "0" * 64
+TIME_LIMIT = "-c statement_timeout=10s"
 
 _metadata = sa.MetaData()
 _events = sa.Table(
@@ -204,7 +205,8 @@ class Ledger:
 def _connect_args(url: sa.URL) -> dict[str, Any]:
     if url.get_backend_name() == "sqlite":
         return {"timeout": 5}
-    return {"connect_timeout": 5, "options": "-c statement_timeout=10s"}
+    given = url.query.get("options", "")
+    return {"connect_timeout": 5, "options": f"{given if isinstance(given, str) else ' '.join(given)} {TIME_LIMIT}"}
 
 
 def _file_url(path: Path, read_only: bool) -> sa.URL:
