@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from common import logger
 from common.failures import explain
 
 
@@ -24,6 +25,7 @@ def main() -> int:
         "audit": _audit,
         "schedule": _schedule,
     }
+    logger.configure()  # warnings go to stderr: stdout belongs to data
     try:
         return commands[options.command](options)
     except Exception as error:  # where the process ends: a sentence and a code, whatever it was
@@ -75,16 +77,20 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _audit(options: argparse.Namespace) -> int:
+    from common import anchors
     from common.config import load_settings
     from common.ledger import ledger_to_read
 
-    ledger = ledger_to_read(load_settings(options.env, options.config, tuple(options.set)))
+    settings = load_settings(options.env, options.config, tuple(options.set))
+    ledger = ledger_to_read(settings)
     if ledger is None:
-        print("There is no ledger yet: nothing has run.")
+        lost = anchors.anchors_file(settings).exists()
+        print("The ledger is gone, and its anchors are not." if lost else "There is no ledger yet: nothing has run.")
         return 1
-    bad = ledger.first_bad_entry()
-    print("The audit trail is whole." if bad is None else f"Entry {bad} is not what was written.")
-    return 0 if bad is None else 1
+    known = anchors.remembered(settings, ledger, lambda sentence: print(sentence, file=sys.stderr))
+    finding = anchors.verify(ledger, known)
+    print(finding.sentence)
+    return 0 if finding.entry is None else 1
 
 
 def _schedule(options: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from common import cron_expression
+from common.names import DnsLabel
 
 SCRIPT = "The script, as a path in this repository."
 WHEN = "When: minute, hour, day, month and weekday, as cron reads them."
@@ -78,7 +79,7 @@ class Schedules(_Part):
     time_zone: str = Field("UTC", pattern=r"^[A-Za-z0-9_+\-/]+$", description="The zone that `cron` is meant in.")
     wait_lock_seconds: int = Field(1800, ge=0, description="How long a run may wait for another to end.")
     late_seconds: int = Field(1800, ge=60, description="Kubernetes: a start that is missed by more is skipped.")
-    namespace: str = Field("mlops", description="Kubernetes: the namespace of the CronJobs (deploy/k8s).")
+    namespace: DnsLabel = Field("mlops", description="Kubernetes: the namespace of the CronJobs (deploy/k8s).")
     drift: Drift = Drift()
     retraining: Retraining = Retraining()
     run_all: RunAll = RunAll()
