@@ -117,7 +117,9 @@ def _validated(values: dict[str, Any]) -> Settings:
     try:
         return Settings(**sections)
     except ValidationError as error:
-        raise ConfigError(_sentence(error.errors()[0]), "`python -m common config --origin` shows every key.") from None
+        raise ConfigError(
+            _printable(_sentence(error.errors()[0])), "`python -m common config --origin` shows every key."
+        ) from None
 
 
 def _sentence(problem: Any) -> str:
@@ -129,6 +131,11 @@ def _sentence(problem: Any) -> str:
     known = f" Known here: {', '.join(names)}." if names else ""
     meant = f" Did you mean {near[0]}?" if near else known
     return f"There is no setting {path}.{meant}"
+
+
+def _printable(text: str) -> str:
+    """One line that a terminal shows as it is, whatever somebody called a key."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 def _fields_at(location: tuple[Any, ...]) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def overrides_layer(assignments: tuple[str, ...]) -> Layer:
     values: dict[str, Any] = {}
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
-        if not equals or not path.strip():
+        if not equals or not path.strip() or not path.isprintable():
             raise ConfigError(f"--set wants a.b=value, not {assignment!r}.")
         put(values, path.strip(), typed(path.strip(), text))
     return Layer("--set", values)

@@ -44,7 +44,7 @@ def dns_subdomain(text: str) -> str:
 
 def model_name(text: str) -> str:
     """A registered model: letters and digits of ASCII, with inner spaces, dots, dashes and underscores; at most 100."""
-    if not MODEL.fullmatch(text):
+    if not MODEL.fullmatch(text) or ".." in text:
         raise BadName(f"{_shown(text)} is no model name: ASCII letters and digits, inner spaces and . _ - only")
     return text
 
@@ -58,7 +58,8 @@ def bucket(text: str) -> str:
 
 def branch(text: str) -> str:
     """A branch by the rules of git check-ref-format, and never one that git would take for an option."""
-    wrong = not text or len(text) > LONGEST_BRANCH or text[0] in "-/." or text[-1] in "/." or text == "@"
+    wrong = not text.isprintable() or not 0 < len(text) <= LONGEST_BRANCH or text == "@"
+    wrong = wrong or text[0] in "-/." or text[-1] in "/."
     if wrong or NOT_IN_A_BRANCH.search(text):
         raise BadName(f"{_shown(text)} is no branch name as git allows it")
     return text

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, note
 from hypothesis import settings as examples
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from common.keys import digest_of
 from common.ledger import GOOD, Ledger
@@ -106,18 +106,19 @@ class LedgerMachine(RuleBasedStateMachine):
         self.directory.cleanup()
 
 
-LedgerMachine.TestCase.settings = examples(max_examples=15, stateful_step_count=15, deadline=None)
+LedgerMachine.TestCase.settings = examples(max_examples=12, stateful_step_count=12, deadline=None)
 TestLedger = LedgerMachine.TestCase
 
 
-class TestLedgerForLong(LedgerMachine.TestCase):  # type: ignore[name-defined, misc]
-    """The same, a thousand times."""
+@pytest.mark.deep
+@pytest.mark.timeout(900)
+def test_the_ledger_under_a_thousand_sequences() -> None:
+    run_state_machine_as_test(
+        LedgerMachine, settings=examples(max_examples=1000, stateful_step_count=10, deadline=None)
+    )
 
-    settings = examples(max_examples=300, stateful_step_count=25, deadline=None)
-    pytestmark = [pytest.mark.deep, pytest.mark.timeout(900)]
 
-
-@examples(max_examples=500, deadline=None)
+@examples(max_examples=200, deadline=None)
 @given(st.dictionaries(st.text(max_size=6), JSON, max_size=5), st.randoms())
 def test_a_key_depends_on_the_values_and_not_on_their_order(values: dict[str, Any], random: Any) -> None:
     shuffled = list(values.items())

@@ -17,9 +17,12 @@ from common.names import BadName, S3Uri
 
 MANY = examples(max_examples=500, deadline=None)
 INJECTIONS = [
-    "", " ", "-rf", "--upload-pack=touch /tmp/x", "$(touch /tmp/x)", "`id`", "a;b", "a|b", "a&b", "a>b", "a\nb", "a\x00b",
-    "a'b", 'a"b', "a\\b", "../x", "a/../b", "/etc/passwd", "{{ x }}", "${x}", "%2e%2e", "a: b", "- a", "<script>", "!!x",
-    "'; DROP TABLE customers; --", "A", "ä", "a" * 300, "a\tb", "a\u202eb", "x@{1}", "a..b", "a~1", "a^", "a:b", "a?b", "a*",
+    "", " ", "-rf", "--upload-pack=touch /tmp/x", "$(touch /tmp/x)", "`id`", "a;b", "a|b", "a&b", "a>b", "a\nb",
+    "a\x00b",
+    "a'b", 'a"b', "a\\b", "../x", "a/../b", "/etc/passwd", "{{ x }}", "${x}", "%2e%2e", "a: b", "- a",
+    "<script>", "!!x",
+    "'; DROP TABLE customers; --", "A", "ä", "a" * 300, "a\tb", "a\u202eb", "x@{1}", "a..b", "a~1", "a^", "a:b", "a?b",
+    "a*",
 ]  # fmt: skip
 CHECKS: list[Callable[[str], str]] = [names.dns_label, names.dns_subdomain, names.bucket, names.digest, names.commit]
 
@@ -45,9 +48,11 @@ def test_no_injection_is_a_model_name_or_a_uri_of_ours(text: str) -> None:
 @pytest.mark.parametrize(
     "uri",
     [
-        "s3://other/key", "s3://user:password@mlops/key", "s3://mlops@evil/key", "s3://mlops", "s3://mlops/", "http://mlops/key",
+        "s3://other/key", "s3://user:password@mlops/key", "s3://mlops@evil/key", "s3://mlops", "s3://mlops/",
+        "http://mlops/key",
         "S3://mlops/key", "s3:///key", "s3://mlops/../other/key", "s3://mlops/a/./b", "s3://mlops//key", "s3://mlops/a//b",
-        "s3://mlops/key?versionId=1", "s3://mlops/key#x", "s3://mlops/a%2f..%2fb", "s3://mlops/a\\b", "s3://mlops:9000/key",
+        "s3://mlops/key?versionId=1", "s3://mlops/key#x", "s3://mlops/a%2f..%2fb", "s3://mlops/a\\b",
+        "s3://mlops:9000/key",
         "s3://mlops/" + "k" * 1025, "file:///etc/passwd", "gs://mlops/key", "s3://mlops/a\nb", "s3://mlops.evil.com/key",
     ],
 )  # fmt: skip
@@ -145,7 +150,8 @@ def test_what_passes_as_a_branch_git_takes_as_one(text: str, tmp_path: Path) -> 
     ("url", "good"),
     [
         ("https://git.example.com/a.git", True), ("ssh://git@host/a.git", True), ("git@host:team/a.git", True),
-        ("file:///srv/a.git", True), ("/srv/a.git", True), ("ext::sh -c touch% /tmp/x", False), ("-oProxyCommand=x", False),
+        ("file:///srv/a.git", True), ("/srv/a.git", True), ("ext::sh -c touch% /tmp/x", False),
+        ("-oProxyCommand=x", False),
         ("ssh://-oProxyCommand=x/a", False), ("--upload-pack=x", False), ("fd::17", False), ("git@-host:x", False),
         ("ftp://host/x", False), ("https://host/a b", False), ("", False), ("javascript://x", False),
     ],

@@ -1,5 +1,6 @@
 """Configuration that lies: refused in one sentence with its place, whatever it is; and secrets that are none."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from common.config_sources import MAX_FILE_BYTES, yaml_layer
 from common.errors import ConfigError
 from common.settings import Settings
 
-MANY = examples(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+UNHURRIED = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]}
+SOME = examples(max_examples=200, **UNHURRIED)  # type: ignore[arg-type]
+MANY = examples(max_examples=1000, **UNHURRIED)  # type: ignore[arg-type]
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{name}: &{name} [{', '.join(['*' + below] * 10)}]\n" for below, name in zip("abcdefgh", "bcdefghi", strict=True)
 )
@@ -84,7 +87,7 @@ def test_anchors_that_stay_small_are_fine(tmp_path: Path) -> None:
 def test_a_number_that_yaml_reads_otherwise_is_refused_on_the_command_line_too() -> None:
     with pytest.raises(ConfigError, match=r"uc1\.seed is wrong: 010 would be read as 8"):
         load_settings(overrides=("uc1.seed=010",))
-    assert load_settings(overrides=("uc1.positive_label=007",)).uc1.positive_label == "007"
+    assert load_settings(overrides=("uc1.positive_label='007'",)).uc1.positive_label == "007"
 
 
 @pytest.mark.parametrize(
@@ -121,12 +124,21 @@ def test_a_good_secret_passes_everywhere(monkeypatch: pytest.MonkeyPatch) -> Non
         assert load_settings(environment).postgres.password.get_secret_value() == "kX9-of-its-own"
 
 
+def refusal(load: Callable[[], Settings]) -> str:
+    """The sentence of a refusal, "" where there is none; every other error fails the test."""
+    try:
+        load()
+    except ConfigError as refused:
+        return refused.message
+    return ""
+
+
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=12), st.dates(),
     st.sampled_from(["", "010", "1:30", "${HOME}", "{{ x }}", "../..", "\x00", "true", "~", "*a", "2026-02-30"]),
 )  # fmt: skip
 VALUES = st.recursive(
-    SCALARS, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=8), inner, max_size=3)),
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )  # fmt: skip
 
@@ -145,7 +157,7 @@ def known_paths() -> list[tuple[str, ...]]:
     return found
 
 
-@MANY
+@SOME
 @given(path=st.sampled_from(known_paths()), value=VALUES)
 def test_any_value_of_any_setting_is_taken_or_refused_by_its_path(
     tmp_path: Path, path: tuple[str, ...], value: Any
@@ -153,29 +165,37 @@ def test_any_value_of_any_setting_is_taken_or_refused_by_its_path(
     document: Any = value
     for part in reversed(path):
         document = {part: document}
-    try:
-        load_settings(config_file=write(tmp_path, yaml.safe_dump(document, allow_unicode=True)))
-    except ConfigError as refused:
-        assert refused.message
-        assert "\n" not in refused.message
+    assert "\n" not in refusal(
+        lambda: load_settings(config_file=write(tmp_path, yaml.safe_dump(document, allow_unicode=True)))
+    )
 
 
-@MANY
+@SOME
 @given(text=st.one_of(st.text(max_size=60), st.text(alphabet="a:-[]{}&*!#'\"|>% \n\t0.1", max_size=40)))
 def test_any_text_is_a_configuration_or_refused_in_one_sentence(tmp_path: Path, text: str) -> None:
-    try:
-        load_settings(config_file=write(tmp_path, text))
-    except ConfigError as refused:
-        assert "\n" not in refused.message
+    assert "\n" not in refusal(lambda: load_settings(config_file=write(tmp_path, text)))
 
 
-@MANY
+@SOME
 @given(
     path=st.sampled_from([".".join(path) for path in known_paths()]) | st.text(max_size=12),
     text=st.text(max_size=20) | st.sampled_from(["010", "[", "{", "null", "[[[[", "!!x y", "*a", "1:2"]),
 )
 def test_any_assignment_of_the_command_line_is_taken_or_refused_in_one_sentence(path: str, text: str) -> None:
-    try:
-        load_settings(overrides=(f"{path}={text}",))
-    except ConfigError as refused:
-        assert "\n" not in refused.message
+    assert "\n" not in refusal(lambda: load_settings(overrides=(f"{path}={text}",)))
+
+
+@pytest.mark.deep
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    "test",
+    [
+        test_any_value_of_any_setting_is_taken_or_refused_by_its_path,
+        test_any_text_is_a_configuration_or_refused_in_one_sentence,
+        test_any_assignment_of_the_command_line_is_taken_or_refused_in_one_sentence,
+    ],
+    ids=lambda test: test.__name__,
+)
+def test_the_same_a_thousand_times(test: Callable[..., None], tmp_path: Path) -> None:
+    many = MANY(test)
+    many(tmp_path=tmp_path) if "tmp_path" in test.__code__.co_varnames else many()
