@@ -50,3 +50,17 @@ def test_no_prefix_of_the_bucket_is_in_the_reference_that_nobody_writes() -> Non
     )
     for prefix in re.findall(r"^\| `([\w-]+)/", bucket, re.M):
         assert re.search(rf'["/]{prefix}["/]', sources), prefix
+
+
+def test_every_sentence_of_the_troubleshooting_page_is_one_that_we_say() -> None:
+    sources = "\n".join(
+        path.read_text() for part in ("common", "churn", "embedded", "uc*") for path in ROOT.glob(f"{part}/**/*.py")
+    )
+    page = (ROOT / "docs" / "how-to" / "troubleshooting.md").read_text()
+    cells = [line.split(" | ")[0].removeprefix("| ") for line in page.splitlines() if line.startswith("| `")]
+    assert len(cells) > 25
+    for cell in cells:
+        for sentence in cell.split("` / `"):
+            for piece in sentence.strip("`").split("…"):
+                fixed = piece.strip(" :.(),;'")
+                assert len(fixed) < 4 or fixed in sources, f"nobody says {fixed!r}"
