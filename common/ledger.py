@@ -33,11 +33,17 @@ SQLITE_GUARDS = tuple(
     for verb in ("update", "delete")
 )
 POSTGRES_GUARDS = (
-    "SELECT pg_advisory_xact_lock(hashtext('mlops ledger'))",
-    "CREATE OR REPLACE FUNCTION events_append_only() RETURNS trigger LANGUAGE plpgsql AS "
-    "$$ BEGIN RAISE EXCEPTION 'the ledger is append-only'; END $$",
-    "CREATE OR REPLACE TRIGGER events_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON events "
-    "FOR EACH STATEMENT EXECUTE FUNCTION events_append_only()",
+    """
+    SELECT pg_advisory_xact_lock(hashtext('mlops ledger'));
+    DO $do$ BEGIN
+      IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'events_append_only' AND tgrelid = 'events'::regclass) THEN
+        CREATE OR REPLACE FUNCTION events_append_only() RETURNS trigger LANGUAGE plpgsql AS
+          $fn$ BEGIN RAISE EXCEPTION 'the ledger is append-only'; END $fn$;
+        CREATE TRIGGER events_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON events
+          FOR EACH STATEMENT EXECUTE FUNCTION events_append_only();
+      END IF;
+    END $do$
+    """,
 )
 
 _metadata = sa.MetaData()
