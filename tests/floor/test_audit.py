@@ -11,7 +11,7 @@ from common import anchors
 from common.ledger import Ledger
 from common.minio_client import ObjectStore
 from common.settings import Settings
-from tests.conftest import EmbeddedPlatform
+from tests.conftest import RunPython
 from tests.floor.conftest import ToyWorld
 from tests.floor.test_ledger import tamper
 
@@ -115,22 +115,22 @@ def test_the_object_store_remembers_when_the_file_forgets(place: Path, tmp_path:
 
 
 def test_every_run_leaves_an_anchor_and_verify_names_the_first_entry_that_is_gone(
-    toy: ToyWorld, platform: EmbeddedPlatform
+    toy: ToyWorld, run_python: RunPython
 ) -> None:
     assert toy.run().returncode == 0
     ledger = toy.state / "ledger.db"
     (line,) = (toy.state / "ledger.db.anchors").read_text().splitlines()
     newest = json.loads(line)["seq"]
     environment = {"MLOPS_STATE_DIR": str(toy.state)}
-    whole = platform.run("-m", "common", "audit", "verify", **environment)
+    whole = run_python(["-m", "common", "audit", "verify"], **environment)
     assert (whole.returncode, whole.stdout) == (
         0,
         f"The audit trail is whole: {newest} entries. 1 anchors agree, the newest at entry {newest}.\n",
     )
     tamper(ledger, f"DELETE FROM events WHERE seq = {newest}")
-    cut = platform.run("-m", "common", "audit", "verify", **environment)
+    cut = run_python(["-m", "common", "audit", "verify"], **environment)
     assert cut.returncode == 1
     assert cut.stdout.startswith(f"Entry {newest} is missing")
     ledger.unlink()
-    gone = platform.run("-m", "common", "audit", "verify", **environment)
+    gone = run_python(["-m", "common", "audit", "verify"], **environment)
     assert (gone.returncode, gone.stdout) == (1, "The ledger is gone, and its anchors are not.\n")
