@@ -98,7 +98,8 @@ def verify(ledger: Ledger, anchors: Iterable[Anchor]) -> Finding:
         if finding := _disagreement(anchor, newest, there, trusted):
             return finding
         trusted = anchor.seq
-    words = f" {len(remembered)} anchors agree, the newest at entry {trusted}." if remembered else " No anchor yet."
+    agree = "1 anchor agrees" if len(remembered) == 1 else f"{len(remembered)} anchors agree"
+    words = f" {agree}, the newest at entry {trusted}." if remembered else " No anchor yet."
     return Finding(None, f"The audit trail is whole: {newest} entries.{words}")
 
 

@@ -125,7 +125,7 @@ def test_every_run_leaves_an_anchor_and_verify_names_the_first_entry_that_is_gon
     whole = run_python(["-m", "common", "audit", "verify"], **environment)
     assert (whole.returncode, whole.stdout) == (
         0,
-        f"The audit trail is whole: {newest} entries. 1 anchors agree, the newest at entry {newest}.\n",
+        f"The audit trail is whole: {newest} entries. 1 anchor agrees, the newest at entry {newest}.\n",
     )
     tamper(ledger, f"DELETE FROM events WHERE seq = {newest}")
     cut = run_python(["-m", "common", "audit", "verify"], **environment)
