@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PATHS := common churn embedded serving uc1_churn_prediction uc2_ab_testing uc3_drift_retraining uc4_data_lineage \
-         uc5_fairness_docs uc6_gitops_deployment run_all.py tests benchmarks
+         uc5_fairness_docs uc6_gitops_deployment run_all.py tests benchmarks docs
 
 .PHONY: run test check test-deep bench clean
 .DEFAULT_GOAL := help
@@ -29,6 +29,8 @@ check: .venv/.for-developing
 	@$(BIN)/ruff format --check --quiet $(PATHS)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python -m tests.static_rules
+	@$(BIN)/python docs/generate.py --check
 
 bench: .venv/.for-developing
 	@$(BIN)/python benchmarks/ingest.py

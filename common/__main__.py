@@ -3,6 +3,7 @@
 Run it:  python -m common config [--origin | --schema]   the settings that hold, and where each came from
          python -m common doctor [--json]                one line a service: address, version, latency, a write probe
          python -m common audit verify                   is the ledger's hash chain whole?
+         python -m common schedule print --target cron   what runs by itself; also install, remove, status
 """
 
 import argparse
@@ -11,13 +12,20 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from common import logger
 from common.failures import explain
 
 
 def main() -> int:
     """Parse, dispatch, and turn errors into a sentence and an exit code."""
     options = _parser().parse_args()
-    commands: dict[str, Callable[[argparse.Namespace], int]] = {"config": _config, "doctor": _doctor, "audit": _audit}
+    commands: dict[str, Callable[[argparse.Namespace], int]] = {
+        "config": _config,
+        "doctor": _doctor,
+        "audit": _audit,
+        "schedule": _schedule,
+    }
+    logger.configure()  # warnings go to stderr: stdout belongs to data
     try:
         return commands[options.command](options)
     except Exception as error:  # where the process ends: a sentence and a code, whatever it was
@@ -42,6 +50,10 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--json", action="store_true")
     audit = commands.add_parser("audit", parents=[common], help="check the audit trail")
     audit.add_argument("action", choices=["verify"])
+    schedule = commands.add_parser("schedule", parents=[common], help="what runs by itself")
+    schedule.add_argument("action", choices=["print", "install", "remove", "status", "ping"])
+    schedule.add_argument("name", nargs="?", help="for `ping`: the schedule that succeeded")
+    schedule.add_argument("--target", choices=["cron", "systemd", "k8s"], help="who starts the runs")
     return parser
 
 
@@ -65,16 +77,26 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _audit(options: argparse.Namespace) -> int:
+    from common import anchors
     from common.config import load_settings
     from common.ledger import ledger_to_read
 
-    ledger = ledger_to_read(load_settings(options.env, options.config, tuple(options.set)))
+    settings = load_settings(options.env, options.config, tuple(options.set))
+    ledger = ledger_to_read(settings)
     if ledger is None:
-        print("There is no ledger yet: nothing has run.")
+        lost = anchors.anchors_file(settings).exists()
+        print("The ledger is gone, and its anchors are not." if lost else "There is no ledger yet: nothing has run.")
         return 1
-    bad = ledger.first_bad_entry()
-    print("The audit trail is whole." if bad is None else f"Entry {bad} is not what was written.")
-    return 0 if bad is None else 1
+    known = anchors.remembered(settings, ledger, lambda sentence: print(sentence, file=sys.stderr))
+    finding = anchors.verify(ledger, known)
+    print(finding.sentence)
+    return 0 if finding.entry is None else 1
+
+
+def _schedule(options: argparse.Namespace) -> int:
+    from common import schedule
+
+    return schedule.run(options)
 
 
 if __name__ == "__main__":

@@ -4,11 +4,12 @@ This module holds the project's only decision between the laptop and a cluster: 
 its address from what `python -m embedded up` published, and from there on nobody can tell the two apart.
 """
 
+import contextlib
 import difflib
 import functools
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -23,11 +24,16 @@ from common.config_sources import (
 )
 from common.errors import ConfigError
 from common.paths import ROOT, state_dir
-from common.settings import Settings
+from common.settings import Environment, Service, Settings
 
 __all__ = ["ROOT", "load_settings", "load_with_origins", "secrets_of", "state_dir"]
 
-KNOWN_DEFAULTS = {"postgres", "postgres123", "minioadmin", "minioadmin123", "admin", "password", "changeme", "secret"}
+KNOWN_DEFAULTS = {
+    "postgres", "postgres123", "postgresql", "minioadmin", "minioadmin123", "minio", "minio123", "admin", "admin123",
+    "password", "password123", "changeme", "changeit", "change", "change-me", "secret", "mlops", "mlflow", "kubeflow",
+    "airflow", "argocd", "example", "test", "root", "default", "12345678", "123456789", "marquez",
+}  # fmt: skip
+SHORTEST_SECRET = 8
 NEEDS_REMOTE = {
     "kubeflow": ("postgres", "minio", "mlflow"),
     "kubernetes": ("postgres", "minio", "mlflow"),
@@ -69,7 +75,8 @@ def _layers(environment: str | None, config_file: Path | None, overrides: tuple[
     if environment:
         top.append(Layer("--env", {"environment": environment}))
     name = str(_merged([base, *top]).get("environment", "development"))
-    overlay = yaml_layer(path.with_name(f"{path.stem}.{name}{path.suffix}"))
+    known = name in get_args(Environment)  # another one is refused later, and must lead to no file meanwhile
+    overlay = yaml_layer(path.with_name(f"{path.stem}.{name}{path.suffix}")) if known else Layer("", {})
     chosen = Layer("the environment's name", {"environment": name})
     return [base, overlay, chosen, *top]
 
@@ -111,7 +118,9 @@ def _validated(values: dict[str, Any]) -> Settings:
     try:
         return Settings(**sections)
     except ValidationError as error:
-        raise ConfigError(_sentence(error.errors()[0]), "`python -m common config --origin` shows every key.") from None
+        raise ConfigError(
+            _printable(_sentence(error.errors()[0])), "`python -m common config --origin` shows every key."
+        ) from None
 
 
 def _sentence(problem: Any) -> str:
@@ -120,15 +129,22 @@ def _sentence(problem: Any) -> str:
         return f"The setting {path} is wrong: {problem['msg'].removeprefix('Value error, ')}."
     names = list(_fields_at(problem["loc"][:-1]))
     near = difflib.get_close_matches(str(problem["loc"][-1]), names, 1, 0.5)
-    meant = f" Did you mean {near[0]}?" if near else f" Known here: {', '.join(names)}."
+    known = f" Known here: {', '.join(names)}." if names else ""
+    meant = f" Did you mean {near[0]}?" if near else known
     return f"There is no setting {path}.{meant}"
 
 
+def _printable(text: str) -> str:
+    """One line that a terminal shows as it is, whatever somebody called a key."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
 def _fields_at(location: tuple[Any, ...]) -> dict[str, Any]:
-    model: type[BaseModel] = Settings
+    model: Any = Settings
     for part in location:
-        model = model.model_fields[part].annotation  # type: ignore[assignment]
-    return model.model_fields
+        fields = getattr(model, "model_fields", {})
+        model = fields[part].annotation if part in fields else None
+    return getattr(model, "model_fields", {})
 
 
 @functools.cache
@@ -167,15 +183,35 @@ def _refuse_contradictions(settings: Settings) -> None:
 
 
 def _refuse_laptop_values(settings: Settings) -> None:
-    for name, section in settings.services().items():
-        if section.embedded:
+    generated = _generated_here()
+    for name, section in {**settings.services(), "ledger": settings.ledger}.items():
+        if isinstance(section, Service) and section.embedded:
             raise ConfigError(f"{settings.environment} refuses the embedded {name}.", f"Set {name}.embedded: false.")
         for key, secret in secrets_of(section).items():
-            if secret in KNOWN_DEFAULTS:
+            if why := _unfit(secret, generated):
+                variable = f"MLOPS_{name.upper()}__{key.partition(' ')[0].upper()}"
                 raise ConfigError(
-                    f"{name}.{key} is a well-known default, which {settings.environment} refuses.",
-                    f"Set MLOPS_{name.upper()}__{key.upper()} or MLOPS_{name.upper()}__{key.upper()}_FILE.",
+                    f"{name}.{key} is {why}, which {settings.environment} refuses.",
+                    f"Set {variable} or {variable}_FILE.",
                 )
+
+
+def _unfit(secret: str, generated: set[str]) -> str:
+    """Why a secret may not guard anything outside this machine; "" for a good one."""
+    if secret.lower() in KNOWN_DEFAULTS:
+        return "a well-known default"
+    if secret in generated:
+        return "one that the laptop's platform made for itself"
+    return f"shorter than {SHORTEST_SECRET} characters" if len(secret) < SHORTEST_SECRET else ""
+
+
+def _generated_here() -> set[str]:
+    """The secrets in this clone's state: they lie readable on a laptop's disk."""
+    found = set()
+    for path in (state_dir() / "secrets").glob("*"):
+        with contextlib.suppress(OSError, ValueError):
+            found.add(path.read_text(encoding="utf-8").strip())
+    return found
 
 
 def secrets_of(section: BaseModel) -> dict[str, str]:

@@ -12,10 +12,12 @@ from typing import Any, NamedTuple, Union, get_args, get_origin
 import yaml
 from pydantic import SecretStr
 
+from common import strict_yaml
 from common.errors import ConfigError
 from common.settings import Settings
 
 MAX_FILE_BYTES = 256 * 1024
+MAX_SECRET_BYTES = 64 * 1024
 
 # The tools' own variables, honoured where their section is remote, ignored where it is embedded.
 TOOL_VARIABLES = {
@@ -36,27 +38,10 @@ class Layer(NamedTuple):
     values: dict[str, Any]
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML without surprises: a key given twice is an error instead of the last one winning."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is given twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
 def yaml_layer(path: Path, required: bool = False) -> Layer:
     """Read a YAML file; a missing one is empty unless `required`. Raises ConfigError naming file and line."""
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise ConfigError(f"{path} is larger than {MAX_FILE_BYTES:,} bytes; that is no configuration.")
-        values = yaml.load(path.read_text(encoding="utf-8-sig"), _UniqueKeys)  # noqa: S506 (a SafeLoader)
+        values = strict_yaml.load(_read(path, MAX_FILE_BYTES).decode("utf-8-sig"))
     except FileNotFoundError:
         if required:
             raise ConfigError(f"There is no configuration file {path}.", "Give one with --config FILE.") from None
@@ -67,6 +52,8 @@ def yaml_layer(path: Path, required: bool = False) -> Layer:
         raise ConfigError(f"{path} is not valid YAML: {_one_line(error)}") from None
     if values is not None and not isinstance(values, dict):
         raise ConfigError(f"{path} must hold sections such as `postgres:`, not {type(values).__name__}.")
+    if odd := next((path for path in _keys(values or {}) if not isinstance(path[-1], str)), None):
+        raise ConfigError(f"{path} has a key that is no text: {'.'.join(map(str, odd))}.", "Put it in quotes.")
     return Layer(path.name, _with_secrets_read(values or {}, path.name, path.parent))
 
 
@@ -107,7 +94,7 @@ def overrides_layer(assignments: tuple[str, ...]) -> Layer:
     values: dict[str, Any] = {}
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
-        if not equals or not path.strip():
+        if not equals or not path.strip() or not path.isprintable():
             raise ConfigError(f"--set wants a.b=value, not {assignment!r}.")
         put(values, path.strip(), typed(path.strip(), text))
     return Layer("--set", values)
@@ -141,8 +128,10 @@ def typed(path: str, text: str) -> Any:
     if wanted in (str, SecretStr):
         return text
     try:
-        value = yaml.load(text, _UniqueKeys)  # noqa: S506 (a SafeLoader)
-    except (yaml.YAMLError, ValueError, TypeError):
+        value = strict_yaml.load(text)
+    except strict_yaml.Surprise as surprise:
+        raise ConfigError(f"The setting {path} is wrong: {surprise.problem}.") from None
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError):
         return text
     is_text = get_origin(wanted) in (Union, UnionType) and not {int, bool, float} & {*get_args(wanted)}
     return text if is_text and value is not None else value
@@ -175,9 +164,31 @@ def _with_secrets_read(values: dict[str, Any], where: str, beside: Path | None =
 
 def _secret(path: Path, where: str) -> str:
     try:
-        return path.read_text(encoding="utf-8").strip()
+        return _read(path, MAX_SECRET_BYTES).decode("utf-8").strip()
     except OSError as error:
         raise ConfigError(f"{where} names {path}, which cannot be read: {error.strerror}.") from None
+    except ValueError:
+        raise ConfigError(f"{where} names {str(path)!r}, which holds no text.") from None
+
+
+def _read(path: Path, most_bytes: int) -> bytes:
+    """The file's bytes, and no more than a configuration has: it may be a device without an end."""
+    with path.open("rb") as file:
+        read = file.read(most_bytes + 1)
+    if len(read) > most_bytes:
+        raise ConfigError(f"{path} is larger than {most_bytes:,} bytes; that is no configuration.")
+    return read
+
+
+def _keys(values: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path of every key, in mappings and in lists of them."""
+    if isinstance(values, dict):
+        for key, value in values.items():
+            yield (*above, key)
+            yield from _keys(value, (*above, key))
+    elif isinstance(values, list):
+        for index, value in enumerate(values):
+            yield from _keys(value, (*above, index))
 
 
 def _one_line(error: Exception) -> str:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from common.config_sources import ignored_tool_variables
 from common.failures import explain
+from common.k8s_client import Kubernetes
 from common.platform import address_of
 from common.settings import Settings
 from common.tools import Tools
@@ -65,7 +66,7 @@ def _look(tools: Tools, name: str) -> Finding:
         started = time.monotonic()  # from here on no library is being imported: this is the service's own time
         client.ping()
         milliseconds = _since(started)
-        written = _probe_write(client)
+        written = _probe_write(client, tools.settings)
     except Exception as error:  # each service is looked at whatever the others do
         failure = explain(error)
         remedy = "python -m embedded up" if section.embedded else failure.hint or f"Check {name} in the configuration."
@@ -73,8 +74,11 @@ def _look(tools: Tools, name: str) -> Finding:
     return Finding(name, place, address, version, milliseconds, written, 0, "", "")
 
 
-def _probe_write(client: Any) -> bool:
+def _probe_write(client: Any, settings: Settings) -> bool:
     """Try to write; False where there is nothing to write to: metrics are only read."""
+    if isinstance(client, Kubernetes):
+        client.probe_write(settings.uc1.namespace)  # where we have rights at all
+        return True
     if not hasattr(client, "probe_write"):
         return False
     client.probe_write()

@@ -5,6 +5,7 @@ repeated, and it names who else owns a field. No call lasts longer than its dead
 """
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,17 @@ from typing import TYPE_CHECKING, Any
 from common import retry
 from common.errors import DeadlineExceeded, MlopsError
 from common.k8s_connection import KINDS, connect, named, path_of
-from common.k8s_errors import FieldConflict, NoSuchNamespace, in_our_words, is_field_conflict, status_of, translate
+from common.k8s_errors import (
+    FieldConflict,
+    HistoryGone,
+    NoSuchNamespace,
+    in_our_words,
+    is_field_conflict,
+    status_of,
+    told,
+    translate,
+    unreadable,
+)
 from common.logger import get_logger
 from common.settings import Kubernetes as Section
 
@@ -23,6 +34,8 @@ Document = dict[str, Any]
 Event = tuple[str, Document]
 MANAGER = "mlops"
 CONNECT_SECONDS, READ_SECONDS = 3, 15
+WATCH_SECONDS = 12  # the server ends a quiet watch before we would call it dead
+PAUSE_SECONDS = 0.2
 log = get_logger(__name__)
 
 
@@ -43,7 +56,7 @@ class Kubernetes:
         """The server's version."""
         return str(self._call("GET", "/version", "its version")["gitVersion"])
 
-    def probe_write(self, namespace: str = "models") -> None:
+    def probe_write(self, namespace: str) -> None:
         """Try a write without making it. A namespace that is not there yet is no failure: we create it."""
         probe = {
             "apiVersion": "serving.kserve.io/v1alpha1", "kind": "ServingRuntime",
@@ -109,22 +122,24 @@ class Kubernetes:
     def watch(self, kind: str, namespace: str, name: str, seconds: float) -> Iterator[Event]:
         """Events of one object, its present state first, for so many seconds. Broken watches are resumed.
 
-        Yields ("ADDED" | "MODIFIED" | "DELETED", object).
+        Yields ("ADDED" | "MODIFIED" | "DELETED", object). Where the history is gone (410, as an event or as the answer)
+        it begins again with the present state. Raises what any other refusal means.
         """
-        import time
-
         end, version = time.monotonic() + seconds, ""
         while (remaining := end - time.monotonic()) > 0:
             query = {"watch": "true", "fieldSelector": f"metadata.name={name}", "resourceVersion": version,
-                     "timeoutSeconds": str(max(1, min(int(remaining), READ_SECONDS)))}  # fmt: skip
-            for event_type, document in self._events(path_of(kind, namespace), f"{kind} {namespace}/{name}", query):
-                if event_type == "ERROR":  # 410: the history is gone, so start from the present state
-                    version = ""
-                    break
-                version = document["metadata"]["resourceVersion"]
-                yield event_type, document
-                if time.monotonic() > end:
-                    return
+                     "timeoutSeconds": str(max(1, min(int(remaining), WATCH_SECONDS)))}  # fmt: skip
+            started = time.monotonic()
+            try:
+                for event_type, document in self._events(path_of(kind, namespace), f"{kind} {namespace}/{name}", query):
+                    version = document["metadata"]["resourceVersion"]
+                    yield event_type, document
+                    if time.monotonic() > end:
+                        return
+            except HistoryGone:
+                version = ""
+            # A server that ends every watch at once is asked again, but not in a frenzy.
+            time.sleep(max(0.0, min(started + PAUSE_SECONDS, end) - time.monotonic()))
 
     def wait_for(
         self, kind: str, name: str, namespace: str, is_done: Callable[[Document], bool], seconds: float
@@ -171,7 +186,12 @@ class Kubernetes:
         content_type: str = "application/json",
     ) -> Document:  # fmt: skip
         response = self._send(method, path, query, body, content_type)
-        answer: Document = json.loads(response.data)
+        try:
+            answer = json.loads(response.data)
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise unreadable(self.server, path)
         return answer
 
     def _send(
@@ -185,21 +205,34 @@ class Kubernetes:
         )  # fmt: skip
 
     def _events(self, path: str, what: str, query: dict[str, str]) -> Iterator[Event]:
+        """One watch. Raises HistoryGone where its start is forgotten; ends where the connection breaks."""
         with in_our_words(self.server, what):
-            response = retry.kubernetes.call(self._send, "GET", path, query)
+            response = retry.kubernetes.call(self._watching, path, query)
         try:
             for line in response:
                 if line.strip():
                     event = json.loads(line)
+                    if event["type"] == "ERROR":
+                        raise told(event["object"], self.server, what)
                     yield event["type"], event["object"]
         except MlopsError:
             raise
         except Exception as error:
-            if translate(error, self.server, what) is None:
+            if not isinstance(error, ValueError) and translate(error, self.server, what) is None:
                 raise
             log.debug("a watch broke", what=what, error=type(error).__name__)
         finally:
             response.release_conn()
+
+    def _watching(self, path: str, query: dict[str, str]) -> Any:
+        from kubernetes.client import ApiException
+
+        try:
+            return self._send("GET", path, query)
+        except ApiException as error:
+            if error.status == 410:  # asking the same again would be answered the same
+                raise HistoryGone(f"The history of {path} is gone.") from error
+            raise
 
     @cached_property
     def _client(self) -> "ApiClient":

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 KINDS = {
     "Namespace": ("v1", "namespaces"),
     "Deployment": ("apps/v1", "deployments"),
+    "CronJob": ("batch/v1", "cronjobs"),
     "CustomResourceDefinition": ("apiextensions.k8s.io/v1", "customresourcedefinitions"),
     "InferenceService": ("serving.kserve.io/v1beta1", "inferenceservices"),
     "ServingRuntime": ("serving.kserve.io/v1alpha1", "servingruntimes"),

@@ -31,6 +31,10 @@ class NoSuchNamespace(StepFailed):
     """The object's namespace does not exist."""
 
 
+class HistoryGone(Unavailable):
+    """The history that a watch would go on from is gone; it starts anew from the present state."""
+
+
 @contextmanager
 def in_our_words(server: str, what: str) -> Iterator[None]:
     """Turn the client's errors about `what` ("InferenceService models/churn") into ours."""
@@ -63,9 +67,28 @@ def translate(error: BaseException, server: str, what: str) -> MlopsError | None
     return None
 
 
+def told(status: dict[str, Any], server: str, what: str) -> MlopsError:
+    """Our error for a Status that came as an event of a watch."""
+    code = int(status.get("code") or 500)
+    if code == 410:
+        return HistoryGone(f"The history of {what} is gone.")
+    return _explained(code, status, status.get("message") or str(code), server, what)
+
+
+def unreadable(server: str, what: str) -> MlopsError:
+    """For an answer of 200 that is no JSON object: a proxy's page, for example."""
+    return Unavailable(
+        f"{server} answered about {what} with something that is no Kubernetes object.",
+        "Is it a Kubernetes API? Check kubernetes in the configuration, and proxies in between.",
+    )
+
+
 def _answered(error: Any, server: str, what: str) -> MlopsError:
     code, status = int(error.status), status_of(error)
-    message = status.get("message") or f"{code} {error.reason}"
+    return _explained(code, status, status.get("message") or f"{code} {error.reason}", server, what)
+
+
+def _explained(code: int, status: dict[str, Any], message: str, server: str, what: str) -> MlopsError:
     if code == 401:
         return AccessRefused(f"Kubernetes at {server} does not accept our token.", ACCESS_HINT)
     if code == 403 and "admission webhook" in message:

@@ -7,7 +7,7 @@ of the world: every effect carries its key where it lives, so that losing this f
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,6 +25,26 @@ log = get_logger(__name__)
 GOOD = ("done", "unchanged")
 DAMAGED = ("not a database", "malformed")
 FIRST_HASH = "0" * 64
+TIME_LIMIT = "-c statement_timeout=10s"
+
+SQLITE_GUARDS = tuple(
+    f"CREATE TRIGGER IF NOT EXISTS events_no_{verb} BEFORE {verb} ON events "
+    "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
+    for verb in ("update", "delete")
+)
+POSTGRES_GUARDS = (
+    """
+    SELECT pg_advisory_xact_lock(hashtext('mlops ledger'));
+    DO $do$ BEGIN
+      IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'events_append_only' AND tgrelid = 'events'::regclass) THEN
+        CREATE OR REPLACE FUNCTION events_append_only() RETURNS trigger LANGUAGE plpgsql AS
+          $fn$ BEGIN RAISE EXCEPTION 'the ledger is append-only'; END $fn$;
+        CREATE TRIGGER events_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON events
+          FOR EACH STATEMENT EXECUTE FUNCTION events_append_only();
+      END IF;
+    END $do$
+    """,
+)
 
 _metadata = sa.MetaData()
 _events = sa.Table(
@@ -180,6 +200,17 @@ class Ledger:
                 prev, expected = row["hash"], expected + 1
         return None
 
+    def hashes(self, numbers: Collection[int]) -> dict[int, str]:
+        """Sequence number -> hash, of those entries that are there."""
+        query = sa.select(_events.c.seq, _events.c.hash).where(_events.c.seq.in_(numbers))
+        with self._translated("read"), self._engine.connect() as connection:
+            return {row.seq: row.hash for row in connection.execute(query)}
+
+    def tail(self) -> tuple[int, str]:
+        """Number and hash of the newest event; 0 and FIRST_HASH where there is none."""
+        with self._translated("read"), self._engine.connect() as connection:
+            return self._tail(connection)
+
     def close(self) -> None:
         """Give the file or the connections back."""
         self._engine.dispose()
@@ -203,7 +234,7 @@ class Ledger:
     def _move_aside(self) -> None:
         place = Path(str(self._url.database))
         stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-        for path in (place, *(place.with_name(place.name + extra) for extra in ("-wal", "-shm"))):
+        for path in (place, *(place.with_name(place.name + extra) for extra in ("-wal", "-shm", ".anchors"))):
             if path.exists():
                 path.replace(path.with_name(f"{path.name}.broken-{stamp}"))
         aside = f"{place}.broken-{stamp}"
@@ -231,6 +262,7 @@ class Ledger:
             _check(engine)
         if not self._read_only:
             _metadata.create_all(engine)
+            _close_to_changes(engine)
         return engine
 
     def _tail(self, connection: sa.Connection) -> tuple[int, str]:
@@ -244,10 +276,19 @@ class Ledger:
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('mlops ledger'))"))
 
 
+def _close_to_changes(engine: sa.Engine) -> None:
+    """Let the database itself refuse changes. Who may change its schema still can, and breaks the chain."""
+    statements = SQLITE_GUARDS if engine.dialect.name == "sqlite" else POSTGRES_GUARDS
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+
+
 def _connect_args(url: sa.URL) -> dict[str, Any]:
     if url.get_backend_name() == "sqlite":
         return {"timeout": 5}
-    return {"connect_timeout": 5, "options": "-c statement_timeout=10s"}
+    given = url.query.get("options", "")
+    return {"connect_timeout": 5, "options": f"{given if isinstance(given, str) else ' '.join(given)} {TIME_LIMIT}"}
 
 
 def _file_url(path: Path, read_only: bool) -> sa.URL:

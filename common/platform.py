@@ -49,6 +49,11 @@ def ensure_up(
     return True
 
 
+def uses(service: str, needs: set[str]) -> bool:
+    """Do tools of these names stand on the service?"""
+    return any(service in USES.get(need, {need}) for need in needs)
+
+
 def embedded_services(settings: Settings, needs: set[str]) -> set[str]:
     """The embedded services that tools of these names stand on."""
     wanted = {service for need in needs for service in USES.get(need, {need})}

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from common import lineage, logger, platform
+from common import anchors, lineage, logger, platform
 from common.cli import tell
 from common.config import load_settings, secrets_of, state_dir
 from common.errors import ExitCode, Expired
@@ -29,6 +29,7 @@ from common.watch import Watch
 
 log = logger.get_logger(__name__)
 REPORT_SECONDS = 60
+ANCHOR_SECONDS = 10
 
 
 def run_session(turns: Sequence[Turn], options: argparse.Namespace) -> int:
@@ -110,9 +111,21 @@ def _run(parts: Sequence[Part], options: argparse.Namespace, settings: Settings,
         failures = _run_each(runner, parts, options.keep_going)
         code = failures[0].code if failures else ExitCode.OK
         ledger.append(run_id, "run_ended", state="failed" if failures else "done", body={"code": int(code)})
+        _anchor(ledger, tools, watch, parts)
         run = Run(run_id, names, started_utc, time.monotonic() - started, tuple(runner.outcomes), int(code), settings)
         _end(run, tools, watch, options)
     return int(code)
+
+
+def _anchor(ledger: Ledger, tools: Tools, watch: Watch, parts: Sequence[Part]) -> None:
+    """Let others remember where the ledger stands. A run whose work is done does not fail for it."""
+    try:
+        with watch.deadline(ANCHOR_SECONDS, "The anchor of the audit trail"):
+            anchor = anchors.drop(ledger, anchors.anchors_file(tools.settings))
+            if anchor and platform.uses("minio", {need for step in steps_of(parts) for need in step.needs}):
+                anchors.publish(anchor, tools.minio)
+    except (Exception, Expired) as error:
+        log.warning("the audit trail's anchor was not kept everywhere", cause=explain(error).cause)
 
 
 def _end(run: Run, tools: Tools, watch: Watch, options: argparse.Namespace) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from common.names import Branch, Bucket, DnsLabel
 from common.settings_schedules import Alerts, Schedules
 from common.settings_uc1 import Uc1
 from common.settings_uc2 import Iter8, Traffic, Uc2
@@ -74,7 +75,7 @@ class Minio(Service):
     endpoint: str = Field("localhost:9000", description="host:port or URL of the S3 API.")
     access_key: str = Field("", description="Access key id.")
     secret_key: SecretStr = Field(SecretStr(""), description="Better: MLOPS_MINIO__SECRET_KEY or secret_key_file.")
-    bucket: str = Field("mlops", min_length=3, description="The one bucket of this project.")
+    bucket: Bucket = Field("mlops", description="The one bucket of this project.")
     region: str = Field("us-east-1", description="Region to sign for.")
 
     @property
@@ -95,7 +96,7 @@ class Kubeflow(Service):
     """Kubeflow Pipelines; embedded, its own local runner stands in for the server."""
 
     host: str = Field("http://ml-pipeline.kubeflow:8888", description="URL of the Pipelines API.")
-    namespace: str = Field("kubeflow", description="Namespace that runs start in.")
+    namespace: DnsLabel = Field("kubeflow", description="Namespace that runs start in.")
     image: str = Field("mlops-steps:latest", description="Image with this project installed; components run in it.")
     token: SecretStr = Field(SecretStr(""), description="Bearer token, where the API wants one.")
 
@@ -114,7 +115,7 @@ class Kubernetes(Service):
 class Kserve(Section):
     """How models are served."""
 
-    runtime: str = Field("churn-onnx", description="Name of the ServingRuntime that we apply and ask for.")
+    runtime: DnsLabel = Field("churn-onnx", description="Name of the ServingRuntime that we apply and ask for.")
     image: str = Field("mlops-serving:latest", description="Image of the model server.")
     service_account: str = Field("", description="ServiceAccount whose Secret lets the model server read S3.")
     deployment_mode: Literal["Standard", "Knative"] = Field("Standard", description="KServe's deployment mode.")
@@ -148,7 +149,7 @@ class Dvc(Service):
 
     git_url: str = Field("", description="Git URL of the data repository.")
     prefix: str = Field("dvc", description="Prefix in the bucket for DVC's files.")
-    branch: str = Field("main", description="Branch that versions are committed to.")
+    branch: Branch = Field("main", description="Branch that versions are committed to.")
 
 
 class Git(Service):

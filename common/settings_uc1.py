@@ -4,6 +4,8 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from common.names import DnsLabel, ModelName
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -39,8 +41,8 @@ class Uc1(_Part):
     """UC1, churn: from a table to an endpoint. Any table with an entity and a label will do."""
 
     raw_data_path: str = Field("raw/customers.parquet", description="Key in the bucket of the latest snapshot.")
-    model_name: str = Field("churn-predictor", description="Name of the registered model and its service.")
-    namespace: str = Field("models", description="Kubernetes namespace that the model is served in.")
+    model_name: ModelName = Field("churn-predictor", description="Name of the registered model and its service.")
+    namespace: DnsLabel = Field("models", description="Kubernetes namespace that the model is served in.")
     table: str | None = Field(None, description="Source table, or schema.table.")
     query: str | None = Field(None, description="A SELECT in place of the table.")
     entity: str | None = Field(None, description="Column that identifies a row; null: its number in the snapshot.")

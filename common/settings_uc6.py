@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from common import names
+from common import foreign
 from common.errors import InvalidData
 
 LAST = "last"
@@ -35,12 +35,12 @@ class Uc6(_Part):
         """Names that go into paths, manifests and commits are held to RFC 1123 here."""
         try:
             for environment, namespace in self.namespaces.items():
-                names.label(environment, "The environment")
-                names.label(namespace, "The namespace")
+                foreign.label(environment, "The environment")
+                foreign.label(namespace, "The namespace")
             if self.approve:
-                names.person(self.approve, "The approver's name")
+                foreign.person(self.approve, "The approver's name")
             if self.rollback not in ("", LAST):
-                names.commit(self.rollback, "The commit to take back")
+                foreign.commit(self.rollback, "The commit to take back")
         except InvalidData as error:
             raise ValueError(error.message.rstrip(".")) from None
         if self.to not in self.namespaces:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from common import names
+from common import foreign
 from common.errors import GateRefused, StepFailed, UsageError
 from common.model_versions import HELD, PASSED
 from common.serving_manifests import Deployment
@@ -56,14 +56,14 @@ def refuse_ungated(version: "Version") -> None:
 
 
 def deployment(tools: "Tools", version: "Version") -> Deployment:
-    """The version as it would be deployed, every name and address of it checked. Raises Unsafe (exit 65)."""
+    """The version as it would be deployed, every name and address of it checked. Raises BadName (exit 65)."""
     uc6 = tools.settings.uc6
-    names.line(version.name, "The model's name")
-    digest = names.digest(version.digest, "The model's digest")
+    foreign.line(version.name, "The model's name")
+    digest = foreign.digest(version.digest, "The model's digest")
     buckets = uc6.allowed_buckets or (tools.settings.minio.bucket,)
-    uri = names.model_uri(version.uri, digest, uc6.allowed_schemes, buckets)
+    uri = foreign.model_uri(version.uri, digest, uc6.allowed_schemes, buckets)
     wanted = Deployment(version.name, uc6.namespace, version.version, digest, uri)
-    names.label(wanted.service, "The service's name")
+    foreign.label(wanted.service, "The service's name")
     return wanted
 
 
@@ -109,7 +109,7 @@ def message(version: "Version", environment: str, before: str) -> str:
         "Registry-Run": version.run_id, "Data-Digest": tags.get("data_digest", ""), "Model-Card": card,
         "Approved-by": tags["approved_by"],
     }  # fmt: skip
-    lines = [f"{name}: {names.line(value, name)}" for name, value in trailers.items() if value]
+    lines = [f"{name}: {foreign.line(value, name)}" for name, value in trailers.items() if value]
     from_ = "" if not before else "again " if before == version.version else f"v{before} -> "
     subject = f"promote({version.name}): {from_}v{version.version} to {environment}"
     return f"{subject}\n\n" + "\n".join(lines) + "\n"

@@ -3,7 +3,7 @@
 Reads    the registry's champion, or the version asked for: gates, approval; the branch's head
 Writes   the environment's overlay, one commit with trailers, pushed with a lease; the approval, as tags of the version
 Returns  PromotedModel; without a commit of its own where the overlay says so already
-Raises   GateRefused (exit 3) without passed gates or an approval, with the command to approve; Unsafe (65) for a name
+Raises   GateRefused (exit 3) without passed gates or an approval, with the command to approve; BadName (65) for a name
 
 Run it alone:  python uc6_gitops_deployment/uc6_01_promote_model_git.py --approve ada
 """

@@ -82,7 +82,8 @@ async def body_of(request: Request, *accepted: str) -> Any:
     if len(raw) > BODY_LIMIT_BYTES:
         raise ApiError(413, "RequestEntityTooLarge", f"limit is {BODY_LIMIT_BYTES} bytes")
     try:
-        body = yaml.load(raw, _Loader) if content_type in (YAML, APPLY) else orjson.loads(raw)  # noqa: S506
+        written = content_type in (YAML, APPLY)
+        body = yaml.load(raw, _Loader) if written else orjson.loads(raw)  # noqa: S506 (a SafeLoader)
     except (orjson.JSONDecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise errors.bad_request(f"the body cannot be parsed: {error}") from None
     if not isinstance(body, dict) and content_type != JSON_PATCH:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from common.errors import ExitCode, GateRefused, StepFailed, UsageError
-from common.names import Unsafe
+from common.names import BadName
 from tests.conftest import EmbeddedPlatform
 from tests.uc2.world import trained, variant
 from tests.uc6.world import Deployments
@@ -129,7 +129,7 @@ def test_an_address_that_is_no_folder_of_ours_named_by_its_digest_reaches_no_com
     bad = uri.format(digest=model.digest, bucket=world.settings.minio.bucket)
     version = world.register(model, uri=bad)
     before = world.commits()
-    with pytest.raises(Unsafe):
+    with pytest.raises(BadName):
         world.promote(version=version.number)
     assert world.commits() == before
 
