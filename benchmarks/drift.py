@@ -105,7 +105,7 @@ def _measured(rows: int, rounds: int) -> dict[str, list[dict[str, float]]]:
     for number in range(rounds):
         for name in chosen if number == 0 else [each for each in chosen if each != "full"]:  # which takes a minute
             command = [sys.executable, __file__, "--one", name, str(rows)]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=3600)
             found[name].append(json.loads(done.stdout.splitlines()[-1]))
     return found
 

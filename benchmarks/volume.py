@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--until", choices=STEPS, default="04")
     parser.add_argument("--keep", action="store_true", help="leave the table for another look")
     options = parser.parse_args()
-    subprocess.run([sys.executable, "-m", "embedded", "up"], cwd=ROOT, check=True, capture_output=True)
+    subprocess.run([sys.executable, "-m", "embedded", "up"], cwd=ROOT, check=True, capture_output=True, timeout=300)
     _sql(CREATE.replace(":rows", str(options.rows)))
     with tempfile.TemporaryDirectory() as directory:
         config = Path(directory) / "volume.yaml"
@@ -111,7 +111,7 @@ def _sql(statements: str) -> None:
     postgres = load_settings().postgres
     connection = psycopg2.connect(
         host=postgres.host, port=postgres.port, dbname=postgres.database, user=postgres.user,
-        password=postgres.password.get_secret_value(),
+        password=postgres.password.get_secret_value(), connect_timeout=5,
     )  # fmt: skip
     with connection, connection.cursor() as cursor:
         cursor.execute(statements)

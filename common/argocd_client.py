@@ -9,10 +9,11 @@ from typing import Any, Protocol
 
 from common.argocd_manifests import Delivery, app_project, application, operation
 from common.argocd_status import is_busy, is_delivered, is_refreshing, revision, trouble, words
-from common.errors import DeadlineExceeded, StepFailed
+from common.errors import ConfigError, DeadlineExceeded, StepFailed
 from common.k8s_client import Kubernetes
 from common.k8s_errors import Changed
 from common.settings import Argocd as Section
+from common.settings import Settings
 
 Document = dict[str, Any]
 REFRESH = "argocd.argoproj.io/refresh"
@@ -23,6 +24,20 @@ PATIENCE_SECONDS = 4.0
 
 class NotDelivered(StepFailed):
     """Argo CD could not roll the commit out, or what it rolled out is not well. The message has its reason."""
+
+
+def refuse_unreachable(settings: Settings, repository: str) -> None:
+    """Raise ConfigError where Argo CD could reach neither its objects nor this repository."""
+    if settings.argocd.embedded and not settings.kubernetes.embedded:
+        raise ConfigError(
+            "argocd is embedded but kubernetes is remote: its controller lives in the embedded API.",
+            "Set argocd.embedded: false, and git to a repository that Argo CD can reach.",
+        )
+    if not settings.argocd.embedded and repository.startswith(("/", "file:", ".")):
+        raise ConfigError(
+            f"Argo CD on a cluster cannot read {repository}, a path of this machine.",
+            "Set git.deployments_url, or argocd.repository_url, to what it can reach.",
+        )
 
 
 class Applications(Protocol):

@@ -90,7 +90,7 @@ def _write(section: Section, database: Any, table: str, columns: Sequence[Typed]
     try:
         with dbapi.connect(_dsn(section)) as connection, connection.cursor() as cursor:
             cursor.execute(f"CREATE TABLE {_quoted(aside)} ({_declarations(columns)})")
-            batches = database.sql(f"SELECT {selected} FROM raw").to_arrow_reader(BATCH_ROWS)  # noqa: S608
+            batches = database.sql(f"SELECT {selected} FROM raw").to_arrow_reader(BATCH_ROWS)  # noqa: S608 - columns are c0, c1, ...: no name of the file is in it
             cursor.adbc_ingest(aside, _renamed(batches, columns), mode="append")
             cursor.execute(f"DROP TABLE IF EXISTS {_quoted(table)}")
             cursor.execute(f"ALTER TABLE {_quoted(aside)} RENAME TO {_quoted(table)}")

@@ -85,7 +85,7 @@ def _read_parquet(database: Any, path: Path, _work: Path) -> TableFile:
         names = _checked(path, schema.names)
         aliases = ", ".join(f"c{at}" for at in range(len(names)))
         file = _quoted(str(path))
-        database.execute(f"CREATE TABLE raw AS SELECT * FROM read_parquet('{file}') AS t({aliases})")  # noqa: S608
+        database.execute(f"CREATE TABLE raw AS SELECT * FROM read_parquet('{file}') AS t({aliases})")  # noqa: S608 - the path is quoted, columns are c0, c1, ...
     except (pa.ArrowException, OSError, duckdb.Error) as error:
         said = str(error).splitlines()[0]
         raise InvalidData(f"{path} is not a whole parquet file: {said}", "Fetch or write it again.") from None
@@ -105,7 +105,7 @@ def _read_csv(database: Any, path: Path, work: Path) -> TableFile:
         "header=true, auto_detect=false, max_line_size=10000000)"
     )
     try:
-        database.execute(f"CREATE TABLE raw AS SELECT * FROM {source}")  # noqa: S608
+        database.execute(f"CREATE TABLE raw AS SELECT * FROM {source}")  # noqa: S608 - the path is quoted, columns are c0, c1, ...
     except duckdb.Error as error:
         raise InvalidData(
             f"{path} {_csv_trouble(str(error), header)}.", "Mend that line, or export it again."

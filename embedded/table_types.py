@@ -93,8 +93,8 @@ def _possible(database: Any, asked: Sequence[list[Kind]], limit: str = "") -> li
     for first in range(0, len(asked), COLUMNS_AT_ONCE):
         columns = list(enumerate(asked[first : first + COLUMNS_AT_ONCE], first))
         parts = [part for at, kinds in columns for part in _counts(at, kinds)]
-        source = f"(SELECT {', '.join(f'c{at}' for at, _ in columns)} FROM raw{limit})"  # noqa: S608
-        counts = list(database.execute(f"SELECT {', '.join(parts)} FROM {source}").fetchall()[0])  # noqa: S608
+        source = f"(SELECT {', '.join(f'c{at}' for at, _ in columns)} FROM raw{limit})"  # noqa: S608 - columns are c0, c1, ...: no name of the file is in it
+        counts = list(database.execute(f"SELECT {', '.join(parts)} FROM {source}").fetchall()[0])  # noqa: S608 - columns are c0, c1, ...: no name of the file is in it
         for _, kinds in columns:
             known, words, blank, *each = (counts.pop(0) for _ in range(len(kinds) + 3))
             # Where the sample knows no value, anything is possible.
@@ -141,14 +141,14 @@ def _why_text(database: Any, column: str, known: int, readings: list[Kind]) -> s
     value, where = f"trim({column})", _known(column)
     for said, test in (("numbers", f"regexp_full_match({value}, '{NUMBER}')"),
                        ("dates", f"regexp_full_match({value}, '{DATE_LIKE}')")):  # fmt: skip
-        share = _one(database, f"SELECT avg(CAST({test} AS INT)) FROM raw WHERE {where}") or 0  # noqa: S608
+        share = _one(database, f"SELECT avg(CAST({test} AS INT)) FROM raw WHERE {where}") or 0  # noqa: S608 - columns are c0, c1, ...: no name of the file is in it
         if share == 1 and said == "numbers":
             return "kept as text: it has codes such as 007, or numbers beyond 64 bits"
         if share == 1:
             return f"kept as text: dates in more than one format, {_two_formats(database, column)}"
         if share >= NEARLY:
             row, other = database.execute(
-                f"SELECT rowid + 1, {column} FROM raw WHERE {where} AND NOT {test} ORDER BY rowid LIMIT 1"  # noqa: S608
+                f"SELECT rowid + 1, {column} FROM raw WHERE {where} AND NOT {test} ORDER BY rowid LIMIT 1"  # noqa: S608 - columns are c0, c1, ...: no name of the file is in it
             ).fetchall()[0]
             return f"kept as text: {said}, but row {row:,} has {other[:40]!r}"
     return ""
@@ -158,7 +158,7 @@ def _two_formats(database: Any, column: str) -> str:
     """Two rows whose dates are written differently."""
     shape = f"regexp_replace(trim({column}), '[0-9]+', '9', 'g') || length(split_part(trim({column}), '-', 1))"
     rows = database.execute(
-        f"SELECT min(rowid) + 1 AS row, arg_min({column}, rowid) FROM raw "  # noqa: S608
+        f"SELECT min(rowid) + 1 AS row, arg_min({column}, rowid) FROM raw "  # noqa: S608 - columns are c0, c1, ...: no name of the file is in it
         f"WHERE {_known(column)} GROUP BY {shape} ORDER BY row LIMIT 2"
     ).fetchall()
     said = [f"row {row:,} has {value[:30]!r}" for row, value in rows]

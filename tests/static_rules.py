@@ -21,6 +21,7 @@ WAIVERS = {
     ("embedded/shim.py", "subprocess-deadline"): "the service itself; its supervisor watches it",
     ("benchmarks/ingest.py", "subprocess-deadline"): "what is measured must not be cut off",
     ("benchmarks/serving.py", "subprocess-deadline"): "what is measured must not be cut off",
+    ("benchmarks/volume.py", "subprocess-deadline"): "what is measured must not be cut off",
     ("benchmarks/ingest.py", "connect-timeout"): "the DSN of common.postgres holds the timeout",
     ("common/postgres.py", "connect-timeout"): "KEEPALIVES in the URL holds it, for every driver alike",
     ("common/feast_client.py", "connect-timeout"): "a SQLite file: nobody to wait for",

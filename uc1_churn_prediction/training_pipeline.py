@@ -18,8 +18,8 @@ from uc1_churn_prediction.training import component
 
 NAME = component.NAME
 SETTINGS = "mlops-settings"  # ConfigMap and Secret of the namespace that runs start in; both may be absent
-PLAIN = ("MLOPS_ENVIRONMENT", "MLOPS_CONFIG_FILE", "MLOPS_POSTGRES__HOST", "MLOPS_MINIO__ENDPOINT", "MLOPS_MINIO__BUCKET",
-         "MLOPS_MLFLOW__TRACKING_URI")  # fmt: skip
+PLAIN = ("MLOPS_ENVIRONMENT", "MLOPS_CONFIG_FILE", "MLOPS_POSTGRES__HOST", "MLOPS_MINIO__ENDPOINT",
+         "MLOPS_MINIO__BUCKET", "MLOPS_MLFLOW__TRACKING_URI")  # fmt: skip
 SECRET = ("MLOPS_POSTGRES__PASSWORD", "MLOPS_MINIO__ACCESS_KEY", "MLOPS_MINIO__SECRET_KEY",
           "MLOPS_MLFLOW__USERNAME", "MLOPS_MLFLOW__PASSWORD")  # fmt: skip
 

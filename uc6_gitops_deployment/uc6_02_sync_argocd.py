@@ -12,11 +12,11 @@ Run it alone:  python uc6_gitops_deployment/uc6_02_sync_argocd.py --timeout 120
 from collections.abc import Callable
 from typing import Any
 
-from common.argocd_client import deliver
+from common.argocd_client import deliver, refuse_unreachable
 from common.argocd_manifests import Delivery, application
 from common.argocd_status import is_delivered, revision, words
 from common.cli import main
-from common.errors import ConfigError, StepFailed
+from common.errors import StepFailed
 from common.flags import Flag
 from common.git_command import address
 from common.golden import golden_answers
@@ -81,12 +81,7 @@ def delivery(tools: Tools) -> Delivery:
     settings, uc6 = tools.settings, tools.settings.uc6
     name = settings.argocd.application or f"{service_name(settings.uc1.model_name)}-{uc6.to}"
     repository = address(settings.argocd.repository_url or settings.git.deployments_url)
-    if settings.argocd.embedded and not settings.kubernetes.embedded:
-        raise ConfigError("argocd is embedded but kubernetes is remote: its controller lives in the embedded API.",
-                          "Set argocd.embedded: false, and git to a repository that Argo CD can reach.")  # fmt: skip
-    if not settings.argocd.embedded and repository.startswith(("/", "file:", ".")):
-        raise ConfigError(f"Argo CD on a cluster cannot read {repository}, a path of this machine.",
-                          "Set git.deployments_url, or argocd.repository_url, to what it can reach.")  # fmt: skip
+    refuse_unreachable(settings, repository)
     return Delivery(
         name, settings.argocd.project or name, settings.argocd.namespace, repository, settings.git.branch,
         overlay.folder(uc6.to), settings.argocd.destination, uc6.namespace,
