@@ -18,7 +18,7 @@ from common.config import ROOT, load_settings
 from common.settings import Settings
 from common.tools import Tools
 
-BY_THE_CLOCK = ("predictions/", "data-docs/")  # named by the time of requests, and of the object that was validated
+BY_THE_CLOCK = ("predictions/", "data-docs/", "audit/")  # named by times: of requests, of validation, of the ledger
 NO_HOME = "/proc/no-home"  # nobody can make it or write there, root included
 STEPS = {path.name[:6]: path.stem for path in sorted(ROOT.glob("uc1_churn_prediction/uc1_0*.py"))}
 
