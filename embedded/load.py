@@ -19,6 +19,7 @@ from embedded.seed import TABLES
 from embedded.table_types import Typed
 
 NAME_BYTES = 63  # PostgreSQL cuts longer names off, and says so to nobody
+COLUMNS_IN_A_PART = 200
 BATCH_ROWS = 20_000
 
 
@@ -86,11 +87,10 @@ def _write(section: Section, database: Any, table: str, columns: Sequence[Typed]
     from adbc_driver_postgresql import dbapi
 
     aside = "load_" + hashlib.sha256(table.encode()).hexdigest()[:16]
-    selected = ", ".join(f"{column.expression} AS {_quoted(f'k{at}')}" for at, column in enumerate(columns))
     try:
         with dbapi.connect(_dsn(section)) as connection, connection.cursor() as cursor:
             cursor.execute(f"CREATE TABLE {_quoted(aside)} ({_declarations(columns)})")
-            batches = database.sql(f"SELECT {selected} FROM raw").to_arrow_reader(BATCH_ROWS)  # noqa: S608 - columns are c0, c1, ...: no name of the file is in it
+            batches = database.sql(_converted(database, columns)).to_arrow_reader(BATCH_ROWS)
             cursor.adbc_ingest(aside, _renamed(batches, columns), mode="append")
             cursor.execute(f"DROP TABLE IF EXISTS {_quoted(table)}")
             cursor.execute(f"ALTER TABLE {_quoted(aside)} RENAME TO {_quoted(table)}")
@@ -98,6 +98,23 @@ def _write(section: Section, database: Any, table: str, columns: Sequence[Typed]
             connection.commit()
     except (Error, duckdb.Error) as error:
         raise _explained(error, table, path) from None
+
+
+def _converted(database: Any, columns: Sequence[Typed]) -> str:
+    """A query of the typed columns, in order; of many through tables of some each: every expression holds memory."""
+    parts = [
+        range(len(columns))[first : first + COLUMNS_IN_A_PART] for first in range(0, len(columns), COLUMNS_IN_A_PART)
+    ]
+    queries = [
+        f"SELECT {', '.join(f'{columns[at].expression} AS k{at}' for at in part)} FROM raw"  # noqa: S608 - only c0, k0, ...
+        for part in parts
+    ]
+    if len(queries) == 1:
+        return queries[0]
+    for number, query in enumerate(queries):
+        database.execute(f"CREATE TABLE part{number} AS {query}")
+    joined = " POSITIONAL JOIN ".join(f"part{number}" for number in range(len(queries)))
+    return f"SELECT {', '.join(f'k{at}' for at in range(len(columns)))} FROM {joined}"  # noqa: S608 - only k0, k1, ...
 
 
 def _renamed(batches: Any, columns: Sequence[Typed]) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 
 from common.errors import InvalidData, UsageError
 
-MEMORY = "800MB"  # a file of 1,600 columns keeps a block of 256 kB of each
+MEMORY = "2GB"  # a file of 1,600 columns keeps a block of 256 kB of each
 DELIMITERS = ",;\t|"
 LOOKED_AT = 1 << 20  # characters of a text that are looked at to find its delimiter
 CHUNK = 1 << 22

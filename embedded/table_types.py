@@ -45,7 +45,8 @@ KINDS = (
          "CAST(v AS BIGINT)", "bigint"),
     Kind("number", rf"regexp_full_match(v, '{NUMBER}') AND NOT regexp_full_match(v, '[+-]?(0\d+|\d{{16,}})')",
          "CAST(v AS DOUBLE)", "double precision"),
-    Kind("decimal comma", r"regexp_full_match(v, '[+-]?(0|[1-9]\d*)(,\d+)?')",
+    Kind("decimal comma", r"regexp_full_match(v, '[+-]?(0|[1-9]\d*)(,\d+)?') "
+         r"AND NOT regexp_full_match(v, '[+-]?\d{16,}')",
          "CAST(replace(v, ',', '.') AS DOUBLE)", "double precision"),
     Kind("date", f"regexp_full_match(v, '{ISO_DATE}') AND try_cast(v AS DATE) IS NOT NULL", "CAST(v AS DATE)", "date"),
     Kind("time", f"regexp_full_match(v, '{ISO_DATE}({CLOCK})?') AND try_cast(v AS TIMESTAMP) IS NOT NULL",

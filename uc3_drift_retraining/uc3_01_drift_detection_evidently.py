@@ -29,7 +29,7 @@ FLAGS = (
 
 
 @step(
-    needs=("mlflow", "minio", "kserve", "traffic", "postgres"),
+    needs=("mlflow", "minio", "kserve", "traffic", "postgres", "alerts"),
     settings=(
         "uc1.model_name", "uc1.namespace", "uc3.reference", "uc3.current", "uc3.columns", "uc3.min_rows", "uc3.limits",
         "uc3.drift_threshold", "uc3.high_drift_threshold", "uc3.fail_on_drift", "uc3.draw", "uc3.replay.table",

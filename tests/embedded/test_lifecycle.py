@@ -185,7 +185,7 @@ def test_unknown_name_is_a_usage_error_that_lists_the_known(clone: Clone) -> Non
 
     assert done.returncode == 2
     assert "'postgers'" in done.stderr
-    assert "postgres, minio, mlflow, kubernetes, git" in done.stderr
+    assert "postgres, minio, mlflow, marquez, kubernetes, git" in done.stderr
 
 
 def test_repositories_are_bare_and_on_branch_main(clone: Clone) -> None:

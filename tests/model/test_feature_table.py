@@ -22,5 +22,5 @@ def test_customers_never_lie_in_the_systems_temporary_directory_and_a_killed_run
     store = world.tools("any").minio
     roles = Roles(raw.entity, raw.label, raw.event_time)
     assert publish_features(store, world.settings, raw.uri, roles).table.entity == raw.entity
-    assert len(read_snapshot(store, raw.uri)) == raw.rows
+    assert len(read_snapshot(store, raw.uri, roles)) == raw.rows
     assert [path for path in (tmp_path / "state").rglob("*") if path.is_file() or ".tmp-" in path.name] == []

@@ -6,15 +6,6 @@ from tests.ops.kube_calls import uses
 from tests.ops.manifests import PLACE, sources
 
 # Granted although no call of this checkout uses it, and why.
-GRANTED_AHEAD = {
-    ("applications.argoproj.io", "get"): "UC6 looks at the Application",
-    ("applications.argoproj.io", "watch"): "UC6 waits for it",
-    ("applications.argoproj.io", "create"): "UC6 declares it",
-    ("applications.argoproj.io", "patch"): "UC6 declares and syncs it",
-    ("appprojects.argoproj.io", "get"): "UC6 looks whether it is there",
-    ("appprojects.argoproj.io", "create"): "UC6 declares it",
-    ("appprojects.argoproj.io", "patch"): "UC6 declares it",
-}
 
 
 def granted() -> Iterator[tuple[str, str]]:
@@ -33,7 +24,7 @@ def test_every_call_of_the_clients_is_granted() -> None:
 
 
 def test_nothing_is_granted_that_no_client_calls() -> None:
-    assert set(granted()) - set(uses()) - set(GRANTED_AHEAD) == set()
+    assert set(granted()) - set(uses()) == set()
 
 
 def test_no_step_may_delete_anything_read_secrets_or_take_whatever_there_is() -> None:

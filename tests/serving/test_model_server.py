@@ -122,7 +122,7 @@ BAD_V1 = {
     "a misspelt column": ({"instances": [{("x" if k == "plan" else k): v for k, v in GOOD.items()}]}, "plan"),
     "text in a number": ({"instances": [{**GOOD, NUMERIC[1]: "12"}]}, NUMERIC[1]),
     "a list in a number": ({"instances": [{**GOOD, NUMERIC[1]: [1]}]}, NUMERIC[1]),
-    "a fraction in a text": ({"instances": [{**GOOD, "plan": 1.5}]}, "plan"),
+    "a list in a text": ({"instances": [{**GOOD, "plan": ["a"]}]}, "plan"),
     "a number beyond float32": ({"instances": [{**GOOD, NUMERIC[0]: 1e39}]}, NUMERIC[0]),
     "an integer beyond a double": ('{"instances": [[' + "9" * 400 + "]]}", ""),
 }
