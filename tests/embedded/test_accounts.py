@@ -143,6 +143,7 @@ def test_home_may_be_unset_or_read_only(clone: Clone, home: str | None) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.deep
 def test_long_path_with_spaces_works(clone: Clone) -> None:
     deep = Clone(clone.state / ("a rather long name, with a comma " * 3) / ("x" * 60))
     deep.state.mkdir(parents=True)

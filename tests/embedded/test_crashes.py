@@ -102,6 +102,7 @@ def test_stranger_with_the_pid_in_postmaster_pid_does_not_keep_postgres_down(pai
         stranger.wait()
 
 
+@pytest.mark.deep
 def test_data_of_another_major_version_are_refused_untouched(pair: Clone) -> None:
     pair.embedded("down")
     version = data_directory(pair) / "PG_VERSION"

@@ -189,7 +189,7 @@ def test_a_rollback_fails_no_request_and_ends_the_canary(service: Service) -> No
 
 
 @only_standard
-@pytest.mark.parametrize("victim", ["v1", "v2"])
+@pytest.mark.parametrize("victim", [pytest.param("v1", marks=pytest.mark.deep), "v2"])
 def test_a_killed_server_fails_no_request_and_comes_back_to_its_share(service: Service, victim: str) -> None:
     service.split("1", "2", 50)
     killed = service.server(victim)

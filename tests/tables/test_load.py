@@ -139,6 +139,7 @@ def test_a_parquet_file_keeps_the_types_that_it_says(loader: Loader, tmp_path: P
     assert loader.rows(loaded)[1][:3] == (2, None, None)
 
 
+@pytest.mark.deep
 def test_a_row_that_is_too_wide_for_a_page_is_refused_in_one_sentence(loader: Loader) -> None:
     names, values = (",".join(each) for each in zip(*((f"x{n}", "1.5") for n in range(1100)), strict=True))
     with pytest.raises(InvalidData, match="wider than the 8 kB"):

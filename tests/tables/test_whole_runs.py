@@ -53,6 +53,7 @@ def test_a_second_run_is_unchanged_and_makes_nothing(awkward: OwnTable) -> None:
     assert awkward.world() == before
 
 
+@pytest.mark.deep
 def test_a_canary_of_the_challenger_runs_on_it_too(awkward: OwnTable) -> None:
     command = [sys.executable, str(ROOT / "uc2_ab_testing" / "run_pipeline.py"), "--json", "--version", "2"]
     faster = ("iter8.interval_seconds=1", "uc2.objectives.latency_p95_ms=5000", "uc2.weights=[100]",

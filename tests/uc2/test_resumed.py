@@ -30,7 +30,7 @@ pytestmark = pytest.mark.deep
 
 @pytest.fixture(scope="module")
 def world(platform: EmbeddedPlatform, tmp_path_factory: pytest.TempPathFactory) -> World:
-    return World("killed", tmp_path_factory.mktemp("uc2"), platform.state).seed()
+    return World("resumed", tmp_path_factory.mktemp("uc2"), platform.state).seed()
 
 
 def model_servers(world: World) -> list[psutil.Process]:

@@ -167,6 +167,7 @@ class Dying:
             raise Killed
 
 
+@pytest.mark.deep
 def test_killed_after_any_effect_and_run_again_both_steps_end_the_same(
     platform: EmbeddedPlatform, tmp_path: Path
 ) -> None:
