@@ -195,4 +195,4 @@ def test_the_same_holds_for_a_thousand_examples_each() -> None:
     environment = {**os.environ, "PROPERTY_EXAMPLES": "1000"}
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=800)
     assert done.returncode == 0, done.stdout[-3000:]
-    assert "3 passed" in done.stdout
+    assert done.stdout.startswith("..."), done.stdout[-3000:]
