@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 POLL_SECONDS = 0.25
 LOG_SECONDS = 30.0  # how long what was answered may need to appear in the log
+QUIET_SECONDS = 5.0  # a model server writes at least every 3 s while it has something to write
 ARRIVED = 0.98
 
 
@@ -27,6 +28,19 @@ def is_due(tools: "Tools") -> bool:
     if not uc3.replay.table or uc3.current != "log" or tools.minio.exists(_key(tools)):
         return False
     return _url(tools) != "" and not tools.kserve.is_in_canary(uc1.namespace, service_name(uc1.model_name))
+
+
+def wait_until_quiet(tools: "Tools") -> None:
+    """Where somebody is to be sent, let the log end first: the last requests of a canary are not those of the moved."""
+    if not is_due(tools):
+        return
+    prediction_log, start = sources.prediction_log(tools), windows.position(tools)
+    newest, since, end = "", time.monotonic(), time.monotonic() + LOG_SECONDS
+    while time.monotonic() - since < QUIET_SECONDS and time.monotonic() < end:
+        names = prediction_log.since(newest or start)
+        if names:
+            newest, since = names[-1], time.monotonic()
+        time.sleep(POLL_SECONDS)
 
 
 def send(tools: "Tools", champion: Version) -> str:

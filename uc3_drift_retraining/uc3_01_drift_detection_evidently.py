@@ -39,7 +39,10 @@ FLAGS = (
 )  # fmt: skip
 def run(tools: Tools) -> DriftReport:
     """Examine the new window, and once a model what moved customers make of it; tell, and refuse where asked to."""
+    from uc3_drift_retraining import moved_customers
+
     champion = champion_of(tools)
+    moved_customers.wait_until_quiet(tools)
     report = with_moved_customers(tools, champion, examined(tools, champion))
     told(tools, report)
     refuse_drift_where_asked(tools, report)
