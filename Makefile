@@ -10,9 +10,9 @@ PATHS := common churn embedded serving uc1_churn_prediction uc2_ab_testing uc3_d
 help:
 	@echo "make run        set up, start the embedded platform, run every use case, show where to look"
 	@echo "make test       set up and run the tests (about 12 minutes on 2 cores)"
-	@echo "make check      style, types, who imports whom"
+	@echo "make check      style, types, who imports whom, rules of our own, the reference"
 	@echo "make test-deep  the long sweeps: processes killed at many points"
-	@echo "make bench      measure ingest and serving beside their yardsticks"
+	@echo "make bench      measure ingest, serving, drift and the fairness page beside their yardsticks"
 	@echo "make clean      stop the platform and remove what these commands made"
 
 run: .venv/.for-running
@@ -35,6 +35,8 @@ check: .venv/.for-developing
 bench: .venv/.for-developing
 	@$(BIN)/python benchmarks/ingest.py
 	@$(BIN)/python benchmarks/serving.py
+	@$(BIN)/python benchmarks/drift.py
+	@$(BIN)/python benchmarks/fairness_page.py
 
 clean:
 	@test ! -e .venv/.for-running || $(BIN)/python -m embedded reset --yes
