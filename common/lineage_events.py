@@ -136,7 +136,7 @@ class _Telling:
         failed = event.state not in GOOD
         self._pipeline_failed |= failed
         body = event.body
-        if event.state == "unchanged" and not body.get("writes"):
+        if event.state == "unchanged":
             body = {**body, **{side: self._standing.get(event.step, body).get(side) for side in ("reads", "writes")}}
         self._tell(event, ENDINGS[event.state], self._step, parent=self._pipeline, root=self._root, body=body)
         self._step = None
