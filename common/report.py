@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from common import platform
 from common.paths import ROOT
 from common.publish import write_atomically
 from common.report_page import SYMBOLS, Fetch, as_html, index_html
@@ -35,10 +36,11 @@ class Run:
         }  # fmt: skip
 
     def links(self) -> list[tuple[str, str]]:
-        """Where to look: MLflow, and what the results say; of a step that ran twice what it said last."""
-        mlflow = ("MLflow", without_credentials(self.settings.mlflow.tracking_uri))
+        """Where to look: MLflow where it was used, and what the results say; of a step that ran twice the last."""
+        used = platform.uses("mlflow", {need for outcome in self.outcomes for need in outcome.step.needs})
+        mlflow = [("MLflow", without_credentials(self.settings.mlflow.tracking_uri))] if used else []
         last = {outcome.step.name: outcome.result for outcome in self.outcomes if outcome.result}
-        return [mlflow, *(link for result in last.values() for link in result.links())]
+        return [*mlflow, *(link for result in last.values() for link in result.links())]
 
 
 def write_report(run: Run, directory: Path, fetch: Fetch) -> None:

@@ -95,6 +95,14 @@ def test_a_step_that_found_nothing_to_do_keeps_its_place_in_the_graph(story: Sto
     assert [each["name"] for each in written] == ["raw/customers"]
 
 
+def test_a_step_that_looked_and_found_nothing_leaves_what_was_found_last(story: Story) -> None:
+    before = {"uc3_01_look": {"reads": [CUSTOMERS.model_dump(mode="json")], "writes": []}}
+    due = story.begin("uc3").step("uc3_01_look", "unchanged", result=moved(SNAPSHOT, SNAPSHOT)).end().told(before)
+    event = find(due, "COMPLETE", "uc3.uc3_01_look").event
+    assert [each["name"] for each in event["inputs"]] == ["mlops.public.customers"]
+    assert not event["outputs"]
+
+
 def test_a_pipeline_that_runs_twice_in_one_run_is_two_runs(story: Story) -> None:
     due = story.begin("uc2", "uc3").step("uc2_01_try").step("uc2_02_look").step("uc3_01_look").step("uc2_01_try")
     told = due.end().told()
