@@ -20,8 +20,8 @@ KEPT_RUNS = 50
 KEPT_CACHE_BYTES = 2 * 1024**3
 KEPT_LOG_BYTES = 1024**2
 MADE_BY_US = (
-    "addresses.yaml", "seeded.yaml", "kubeconfig", "embedded", "logs", "alerts.jsonl", "run.json", "runs", "cache", "dvc",
-    "git", "feast", "pipelines", "metrics", "secrets", "run.lock",
+    "addresses.yaml", "seeded.yaml", "kubeconfig", "embedded", "logs", "alerts.jsonl", "run.json", "runs", "cache",
+    "dvc", "git", "feast", "pipelines", "metrics", "secrets", "run.lock",
     # Of every environment. Anchors too: without their ledger they would call the next one tampered with.
     "ledger*.db", "ledger*.db-wal", "ledger*.db-shm", "ledger*.db.anchors",
 )  # fmt: skip
