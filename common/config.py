@@ -34,6 +34,7 @@ KNOWN_DEFAULTS = {
     "airflow", "argocd", "example", "test", "root", "default", "12345678", "123456789", "marquez",
 }  # fmt: skip
 SHORTEST_SECRET = 8
+NO_USERS = Layer("the laptop has no users", {"traffic": {"source": "replay"}})
 NEEDS_REMOTE = {
     "kubeflow": ("postgres", "minio", "mlflow"),
     "kubernetes": ("postgres", "minio", "mlflow"),
@@ -58,6 +59,8 @@ def load_with_origins(
     layers.insert(above, tool_variables_layer(set(_services()) - embedded, os.environ))
     if "postgres" in embedded:
         layers.insert(0, _seeded_layer(layers))
+    if "kubernetes" in embedded:
+        layers.insert(0, NO_USERS)
     _validated(_merged(layers))  # what people wrote, before the platform's addresses cover it
     flags = {name: {"embedded": name in embedded} for name in _services()}
     layers += [_addresses_layer(embedded), Layer("the environment's rule", flags)]

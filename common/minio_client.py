@@ -34,6 +34,8 @@ T = TypeVar("T")
 CONNECT_SECONDS = 3
 READ_SECONDS = 20
 MULTIPART_BYTES = 64 << 20
+# Small and few at once: a server on a slow disk hangs up on a part that takes 10 seconds.
+PART_BYTES, PARTS_AT_ONCE = 8 << 20, 4
 CHUNK_BYTES = 1 << 20
 # Can never exist, and unlike an empty file both boto3 and DVC pass over it.
 NO_FILE = "/dev/null/none"
@@ -184,7 +186,7 @@ class ObjectStore:
         from boto3.s3.transfer import TransferConfig
 
         extra = {"Metadata": {"sha256": sha256_of(path)}, **_content_type(key, content_type)}
-        parts = TransferConfig(multipart_threshold=MULTIPART_BYTES, multipart_chunksize=MULTIPART_BYTES // 2)
+        parts = TransferConfig(MULTIPART_BYTES, max_concurrency=PARTS_AT_ONCE, multipart_chunksize=PART_BYTES)
         self._repeat(key, lambda: self.client.upload_file(str(path), self.bucket, key, extra, Config=parts))
         return self.uri(key)
 

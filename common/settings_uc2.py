@@ -98,7 +98,7 @@ class Iter8(_Part):
 class Traffic(_Part):
     """Whose requests the canary is judged by."""
 
-    source: Literal["live", "replay"] = Field("live", description="live: the service's own; replay: we send rows.")
+    source: Literal["live", "replay"] = Field("live", description="live: the service's own; replay (laptop): we send.")
     rows: str = Field("", description="s3:// URI of a parquet snapshot to replay; empty: the champion's hold-out.")
     requests_per_second: float = Field(200, gt=0, description="Rate of the replay.")
     connections: int = Field(16, ge=1, description="Connections of the replay.")

@@ -18,3 +18,4 @@ class Uc4(_Part):
     direction: Direction = Field("both", description="up: what it is made from; down: what depends on it; or both.")
     depth: int = Field(20, ge=1, le=100, description="How many steps away the picture goes.")
     verify_days: int = Field(30, ge=1, description="How far back it is checked that due = stored.")
+    resend_refused: bool = Field(False, description="Offer the events again that the lineage server once refused.")

@@ -9,8 +9,8 @@ from uc5_fairness_docs.results import FairnessReport
 
 if TYPE_CHECKING:
     from churn.model_card import Data, Facts, Metric, Picture, Texts
+    from common.mlflow_runs import RunFacts
     from common.model_versions import Version
-    from common.registry import RunFacts
     from common.settings_uc5 import Card
     from common.tools import Tools
 

@@ -71,6 +71,15 @@ def test_a_remote_section_keeps_the_address_of_the_file(tmp_path: Path) -> None:
     assert settings.postgres.host == "127.0.0.1"
 
 
+def test_where_the_laptop_serves_a_canary_sees_replayed_rows_unless_the_file_says_otherwise(tmp_path: Path) -> None:
+    assert load_settings(config_file=write(tmp_path, USERS_OWN)).traffic.source == "replay"
+    live = write(tmp_path, USERS_OWN + "traffic: {source: live}\n")
+    assert load_settings(config_file=live).traffic.source == "live"
+    strong = ("postgres.password=a-strong-one-1", "minio.access_key=ours", "minio.secret_key=a-strong-one-2")
+    staging = load_settings("staging", write(tmp_path, USERS_OWN), strong)
+    assert staging.traffic.source == "live"
+
+
 def test_a_named_table_of_the_users_own_does_not_get_the_seeded_columns(tmp_path: Path) -> None:
     path = write(tmp_path, USERS_OWN + "  table: orders\n")
     assert load_settings(config_file=path).uc1.label is None
