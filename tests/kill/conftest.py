@@ -17,5 +17,5 @@ def _traceable() -> None:
 @pytest.fixture(scope="module")
 def light(_traceable: None) -> Iterator[Zygote]:
     """Forks what needs no heavy library."""
-    with Zygote(("tests.kill.effects", "filelock", "psutil")) as zygote:
+    with Zygote(("tests.kill.effects", "common.session", "jinja2", "filelock", "psutil")) as zygote:
         yield zygote

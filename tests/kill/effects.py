@@ -3,6 +3,9 @@
 `act` runs in a traced child; `prepare`, `world` and `whole` run in the test. Acting twice leaves the same world.
 """
 
+import hashlib
+import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,11 +13,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from common import anchors
+from common.config import load_settings
 from common.git_client import Change, GitRepository
 from common.ledger import Ledger
 from common.lock import run_lock
+from common.minio_client import ObjectStore
+from common.paths import state_dir
 from common.publish import sweep_temporaries, write_atomically
-from common.settings import Git
+from common.registry import Registry
+from common.report import Run, write_report
+from common.runner import Outcome
+from common.settings import Git, Settings
+from tests.floor.toy.results import Total
+from tests.floor.toy.run_pipeline import PIPELINE as TOY
 
 OLD, NEW = b"old " * 500, b"new " * 3000
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -161,6 +172,87 @@ def is_cloneable(place: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+# The report
+
+
+def report(place: Path) -> None:
+    """As a run's end writes it: summary, page, index."""
+    steps = tuple(Outcome(each, "done", 0.1, Total(total=6)) for each in TOY.steps[:1])
+    run = Run("20260101T000000Z-0000", ["toy"], AT, 1.0, steps, 0, Settings())
+    write_report(run, place / "runs" / run.run_id, lambda _uri: b"")
+
+
+def pages(place: Path) -> Any:
+    for directory in (place / "runs", *(place / "runs").glob("*")):
+        sweep_temporaries(directory)
+    return {str(path.relative_to(place)): path.read_text() for path in place.rglob("*") if path.is_file()}
+
+
+def pages_are_whole(place: Path) -> None:
+    for path in place.rglob("[!.]*.html"):
+        assert path.read_text().rstrip().endswith("</html>"), path
+    for path in place.rglob("[!.]*.json"):
+        assert json.loads(path.read_text())["run"]
+
+
+# Services: `place` is a state directory that knows the platform's addresses
+
+
+def with_addresses(place: Path) -> None:
+    shutil.copy(state_dir() / "addresses.yaml", place)
+
+
+def of(place: Path) -> str:
+    """A name that no other point has."""
+    return hashlib.sha256(str(place).encode()).hexdigest()[:12]
+
+
+def store(place: Path) -> None:
+    """As a snapshot is stored: the object by its digest, then what points to it."""
+    bucket = ObjectStore(load_settings().minio)
+    (place / "snapshot").write_bytes(NEW)
+    stored = bucket.publish(f"kill/{of(place)}/{'d' * 64}.bin", place / "snapshot")
+    bucket.put_json(f"kill/{of(place)}/latest.json", {"sha256": stored.sha256})
+
+
+def objects(place: Path) -> Any:
+    bucket = ObjectStore(load_settings().minio)
+    return [(each.key.rpartition("/")[2], each.etag) for each in bucket.list(f"kill/{of(place)}/")]
+
+
+def objects_are_whole(place: Path) -> None:
+    bucket = ObjectStore(load_settings().minio)
+    for each in bucket.list(f"kill/{of(place)}/"):
+        assert each.key.endswith(".json") or bucket.get_bytes(each.key) == NEW
+
+
+def register(place: Path) -> None:
+    """As training does: one run, one version of it, and the aliases that follow."""
+    registry, name = Registry(load_settings().mlflow), of(place)
+    run_id, source = registry.record_run(
+        name, "key", name="run", parameters={"depth": 3}, metrics={"roc_auc": 0.8}, tags={}, files=place,
+        log_model=_external_model,
+    )  # fmt: skip
+    tags = {"state": "proposed", "digest": "d" * 64, "gate": "passed", "gate_digest": "d" * 64}
+    registry.register(name, "key", run_id=run_id, source=source, tags=tags)
+    registry.settle(name)
+
+
+def _external_model() -> str:
+    import mlflow
+
+    return f"models:/{mlflow.create_external_model('model').model_id}"
+
+
+def registered(place: Path) -> Any:
+    """One run and one version, whatever was lost on the way."""
+    registry, name = Registry(load_settings().mlflow), of(place)
+    experiment = registry.client.get_experiment_by_name(name).experiment_id
+    runs = [run.info.status for run in registry.client.search_runs([experiment])]
+    versions = [(version.version, version.state, version.gate) for version in registry.versions(name)]
+    return runs, versions, dict(registry.client.get_registered_model(name).aliases)
+
+
 EFFECTS = {
     "ledger, made": Effect(nothing, note, entries, is_readable),
     "ledger, appended": Effect(with_a_past, note, entries, is_readable),
@@ -170,4 +262,7 @@ EFFECTS = {
     "anchors": Effect(with_a_past, drop, remembered, is_readable),
     "git, first commit": Effect(with_a_remote, promote, history, is_cloneable),
     "git, next commit": Effect(with_a_commit, promote, history, is_cloneable),
+    "report": Effect(nothing, report, pages, pages_are_whole),
+    "object store": Effect(with_addresses, store, objects, objects_are_whole),
+    "registry": Effect(with_addresses, register, registered, nothing),
 }

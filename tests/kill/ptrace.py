@@ -6,6 +6,7 @@ import os
 import platform
 import struct
 import sys
+from pathlib import Path
 from typing import NamedTuple
 
 from tests.kill.syscalls import AARCH64, MACHINE, X86_64
@@ -90,7 +91,7 @@ def _regset(what: int, task: int, kind: int, buffer: "ctypes.Array[ctypes.c_char
 def text_at(task: int, address: int) -> str:
     """The zero-ended text at an address of a stopped task; "" where it cannot be read."""
     try:
-        with open(f"/proc/{task}/mem", "rb", buffering=0) as memory:
+        with Path(f"/proc/{task}/mem").open("rb", buffering=0) as memory:
             memory.seek(address)
             found = b""
             while b"\0" not in found and len(found) < 4096:
@@ -108,7 +109,7 @@ def missing() -> str:
     from tests.kill.tracer import traced
 
     try:
-        outcome = traced(lambda: os.mkdir("/"))
+        outcome = traced(lambda: Path("/").mkdir(exist_ok=True))
     except OSError as error:
         return f"processes may not be traced here: {error.strerror}"
     return "" if outcome.count == 1 else "this kernel's seccomp stops no traced process"

@@ -55,14 +55,24 @@ class Sweep:
         return len(points)
 
     def kill(self, harm: Harm) -> None:
+        outcome = self._survived(harm)
+        assert (outcome.harmed, outcome.status) == (True, -9), self._at(harm)
+
+    def refuse(self, harm: Harm) -> bool:
+        """Returns whether anything was refused: not every call needs room on a disk."""
+        return self._survived(harm).harmed
+
+    def _survived(self, harm: Harm) -> Outcome:
         effect, place = EFFECTS[self.name], self.prepared()
         outcome = self.act(place, harm)
-        said = f"{self.name}: {harm} of {len(self.calls)}, {self.calls[harm.at - 1][1:3]}"
-        assert outcome.harmed, said
         try:
             effect.whole(place)
             again = self.act(place)
             assert again.status == 0, (self.directory / "output.txt").read_text()[-2000:]
             assert effect.world(place) == self.undisturbed
         except AssertionError as error:
-            raise AssertionError(said) from error
+            raise AssertionError(self._at(harm)) from error
+        return outcome
+
+    def _at(self, harm: Harm) -> str:
+        return f"{self.name}: {harm} of {len(self.calls)}, {self.calls[harm.at - 1][1:3]}"

@@ -1,4 +1,4 @@
-"""The harness is not blind: it counts, kills, tears and refuses where it says so, and finds what is known to be wrong."""
+"""The harness is not blind: it counts, kills, tears and refuses where it says, and finds what is known to be wrong."""
 
 import errno
 import os

@@ -14,6 +14,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.kill import ptrace
@@ -42,7 +43,7 @@ class Made(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """How many calls there were, how the first process ended, whether the harm was done, and, if recorded, the calls."""
+    """How many calls there were, how the first process ended, whether harm was done, and, if recorded, the calls."""
 
     count: int
     status: int
@@ -123,22 +124,21 @@ class _Tree:
             ptrace.request(ptrace.CONT, task, 0, 0 if event or number == signal.SIGTRAP else number)
 
     def _at_call(self, task: int) -> None:
+        """Let the call happen, and stop behind it where something is to be done there; or let it not happen."""
         mode, at, errno, once = self._harm
         here = self._count == at
         if here and mode == "before":
             return self._kill()
-        if mode == "errno" and at and (here or (self._count > at and not once)):
-            made = _call(task)
-            if _on_disk(made):
-                self._harmed = True
-                ptrace.refuse(task, errno)
-        elif here and mode in ("after", "torn"):
-            self._harmed = mode == "after" or _halved(task)
-            return ptrace.request(ptrace.SYSCALL, task) and None
-        elif self._record:
+        stop_behind = here and mode in ("after", "torn")
+        if here and mode == "torn":
+            _halve(task)
+        elif mode == "errno" and 0 < at <= self._count and (here or not once) and _on_disk(_call(task)):
+            self._harmed = True
+            ptrace.refuse(task, errno)
+        elif self._record and not stop_behind:
             self._pending[task] = _call(task)
-            return ptrace.request(ptrace.SYSCALL, task) and None
-        ptrace.request(ptrace.CONT, task)
+            stop_behind = True
+        ptrace.request(ptrace.SYSCALL if stop_behind else ptrace.CONT, task)
 
     def _behind_call(self, task: int) -> None:
         if made := self._pending.pop(task, None):
@@ -177,19 +177,19 @@ def _call(task: int) -> Made:
 
 
 def _absolute(task: int, info: ptrace.Info, index: int) -> str:
-    """A path as the call means it: after its directory's descriptor, which stands in front of it, or the current one."""
+    """A path as the call means it: below the directory of the descriptor in front of it, or below the current one."""
     path = ptrace.text_at(task, info.arguments[index])
     if path.startswith("/"):
         return path
     name = NUMBERS[info.number]
     directory = info.arguments[index - 1] & 0xFFFFFFFF if name.endswith(("at", "at2")) else 0xFFFFFF9C
     where = _link(task, "cwd" if directory == 0xFFFFFF9C else f"fd/{directory}")
-    return os.path.normpath(os.path.join(where, path))
+    return os.path.normpath(f"{where}/{path}")
 
 
 def _link(task: int, name: str) -> str:
     try:
-        return os.readlink(f"/proc/{task}/{name}")
+        return str(Path(f"/proc/{task}/{name}").readlink())
     except OSError:
         return ""
 
@@ -201,11 +201,9 @@ def _on_disk(made: Made) -> bool:
     )
 
 
-def _halved(task: int) -> bool:
-    """Let a write write half of what it would; False where the call is none."""
+def _halve(task: int) -> None:
+    """Let a write write half of what it would; another call stays as it is."""
     info = ptrace.call_of(task)
     index = CALLS[NUMBERS[info.number]].length
-    if index is None or info.arguments[index] < 2:
-        return False
-    ptrace.set_argument(task, index, info.arguments[index] // 2)
-    return True
+    if index is not None and info.arguments[index] > 1:
+        ptrace.set_argument(task, index, info.arguments[index] // 2)

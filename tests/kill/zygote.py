@@ -26,7 +26,6 @@ from typing import Any
 from common.paths import ROOT
 from tests.kill.tracer import Harm, Made, Outcome, traced
 
-
 KNOWS_FORKS = {"jemalloc_bg_thd"}  # Arrow's allocator stops and starts its thread around a fork
 
 
@@ -81,7 +80,8 @@ def serve(modules: Sequence[str]) -> None:
     """Import, then answer lines until there are none."""
     for module in modules:
         importlib.import_module(module)
-    names = {Path(f"/proc/self/task/{task}/comm").read_text().strip() for task in os.listdir("/proc/self/task")[1:]}
+    _, *others = sorted(Path("/proc/self/task").iterdir())
+    names = {(task / "comm").read_text().strip() for task in others}
     assert names <= KNOWS_FORKS, f"an import started threads: {names}"
     for line in sys.stdin:
         tracer = os.fork()
