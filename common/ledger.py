@@ -158,6 +158,11 @@ class Ledger:
         done = (_events.c.kind == "step_ended", _events.c.step == step, _events.c.state == "done")
         return self._first(*done, _events.c.seq < before)
 
+    def latest_effect(self, step: str, kind: str, target: str) -> Event | None:
+        """The newest note of this step about a target that it changed."""
+        named = _events.c.body.contains(json.dumps({"target": target})[1:-1], autoescape=True)
+        return self._first(_events.c.kind == "effect", _events.c.step == step, _events.c.state == kind, named)
+
     def latest(self, kind: str) -> Event | None:
         """The newest event of a kind."""
         return self._first(_events.c.kind == kind)
@@ -287,7 +292,8 @@ def _make_whole(place: Path) -> None:
     descriptor, name = tempfile.mkstemp(dir=place.parent, prefix=f".tmp-{place.name}.")
     os.close(descriptor)
     try:
-        engine = sa.create_engine(_file_url(Path(name), read_only=False))
+        url = _file_url(Path(name), read_only=False)
+        engine = sa.create_engine(url, connect_args=_connect_args(url))
         sa.event.listen(engine, "connect", _sqlite_durable)
         _lay_out(engine)
         engine.dispose()
