@@ -22,7 +22,7 @@ from typing import Any
 
 import yaml
 
-from common import retry
+from common import git_locks, retry
 from common.errors import AccessRefused, ConfigError, StepFailed, Unavailable
 from common.git_command import address, credentials, environment, git, in_our_words
 from common.logger import get_logger
@@ -193,6 +193,7 @@ class DataRepository:
         if not git(clone, "status", "--porcelain"):
             return False
         git(clone, "commit", "--quiet", "--message", message, env=_author(date))
+        git_locks.remove_stale(self.url)
         self._remotely(clone, "push", "--quiet", "origin", f"HEAD:refs/heads/{self.branch}")
         return True
 

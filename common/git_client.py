@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
-from common import foreign, retry
+from common import foreign, git_locks, retry
 from common.errors import ConfigError, Locked
 from common.git_command import address, credentials, git, in_our_words
 from common.git_objects import commit_tree, parsed, tree_with
@@ -192,6 +192,7 @@ class GitRepository:
             for left in self._path.rglob("*.lock"):
                 log.warning("removing a lock that a killed git left in our own clone", file=left.name)
                 left.unlink(missing_ok=True)
+            git_locks.remove_stale(self.url)
             self._ensure_clone()
             yield
 
