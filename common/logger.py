@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 HIDDEN = "**********"
 _secrets: set[str] = set()
+_forms: list[str] = []  # of all of them, the longest first: one secret may be a part of another
 
 
 class _Logger:
@@ -34,14 +35,20 @@ def get_logger(name: str) -> Any:
 
 
 def hide(*secrets: str) -> None:
-    """From now on these values are replaced in every log line and every error that we print."""
-    _secrets.update(secret for secret in secrets if len(secret) >= 4)
+    """From now on these values are replaced in every log line and every error that we print, however written."""
+    from common.secret_forms import forms
+
+    new = {secret for secret in secrets if len(secret) >= 4} - _secrets
+    if new:
+        _secrets.update(new)
+        known = set(_forms).union(*map(forms, new))
+        _forms[:] = sorted(known, key=len, reverse=True)
 
 
 def without_secrets(text: str) -> str:
     """The text with every hidden value replaced."""
-    for secret in sorted(_secrets, key=len, reverse=True):
-        text = text.replace(secret, HIDDEN)
+    for form in _forms:
+        text = text.replace(form, HIDDEN)
     return text
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from common import anchors, lineage, logger, platform
 from common.cli import tell
-from common.config import load_settings, secrets_of, state_dir
+from common.config import load_settings, state_dir
 from common.errors import ExitCode, Expired
 from common.failures import Failure, explain
 from common.ledger import Ledger, ledger_file
@@ -54,8 +54,6 @@ def ready_settings(parts: Sequence[Part], options: argparse.Namespace) -> Settin
     needs = {need for step in steps_of(parts) for need in step.needs}
     if platform.ensure_up(settings, needs, options.no_start, welcome={"marquez"}):
         settings = load()
-    for section in (*settings.services().values(), settings.ledger, settings.alerts):
-        logger.hide(*secrets_of(section).values())
     return settings
 
 
