@@ -60,6 +60,7 @@ def ready_settings(parts: Sequence[Part], options: argparse.Namespace) -> Settin
 def export(options: argparse.Namespace) -> None:
     """Let child processes, the platform and pipeline components, load the same settings from any directory."""
     os.environ["MLOPS_STATE_DIR"] = str(state_dir())
+    os.environ["PYTHONUTF8"] = "1"  # text is UTF-8 for them too, whatever the locale
     if options.env:
         os.environ["MLOPS_ENVIRONMENT"] = options.env
     if config := options.config or os.environ.get("MLOPS_CONFIG_FILE"):
