@@ -5,6 +5,7 @@ Everything goes to stderr. stdout belongs to data.
 
 import logging
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -98,6 +99,14 @@ def configure(verbosity: int = 0) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
     )  # fmt: skip
+    logging.captureWarnings(True)  # what Python would print by itself, it would print with the secrets in it
+    threading.excepthook = _log_failed_thread
+
+
+def _log_failed_thread(failed: "threading.ExceptHookArgs") -> None:
+    if failed.exc_value is not None and not isinstance(failed.exc_value, SystemExit):
+        name = failed.thread.name if failed.thread else ""
+        get_logger(__name__).error("a thread failed", thread=name, exc_info=failed.exc_value)
 
 
 def _level(verbosity: int) -> int:
