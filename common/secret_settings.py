@@ -53,11 +53,20 @@ def _is_well_formed(url: str, path: str) -> bool:
     try:
         if path == "ledger.url":
             _database(url)
-        elif "://" in url:
-            _ = urlsplit(url).port
+        elif "://" in url and not url.startswith("file:"):
+            _server(url)
     except ValueError:
         return False
     return True
+
+
+def _server(url: str) -> None:
+    """Raise ValueError where no server is named, or where it may be a piece of a password: u:1/2@host."""
+    parts = urlsplit(url)
+    _ = parts.port
+    after = url.partition("://")[2].partition("/")[2]
+    if not parts.hostname or (":" in parts.netloc and "@" in after):
+        raise ValueError
 
 
 def _database(url: str) -> None:
