@@ -74,7 +74,7 @@ class SecretWorld:
     def run(self, script: str, *args: str, name: str = "", **env: str) -> Ran:
         """Run a script, or `-m module`, as a user would; what it says is kept."""
         command = [sys.executable, *(script.split() if script.startswith("-m") else [str(ROOT / script)]), *args]
-        done = subprocess.run(command, env=self.variables(**env), cwd=self.home, capture_output=True, timeout=280)
+        done = subprocess.run(command, env=self.variables(**env), cwd=self.home, capture_output=True, timeout=800)
         ran = Ran(name or " ".join([script, *args]), done.returncode, done.stdout, done.stderr)
         self.runs.append(ran)
         return ran
