@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from common.config_sources import (
     Layer,
@@ -23,7 +23,9 @@ from common.config_sources import (
     yaml_layer,
 )
 from common.errors import ConfigError
+from common.logger import hide
 from common.paths import ROOT, state_dir
+from common.secret_settings import everything_secret, refuse_malformed_urls, secrets_of
 from common.settings import Environment, Service, Settings
 
 __all__ = ["ROOT", "load_settings", "load_with_origins", "secrets_of", "state_dir"]
@@ -65,6 +67,8 @@ def load_with_origins(
     flags = {name: {"embedded": name in embedded} for name in _services()}
     layers += [_addresses_layer(embedded), Layer("the environment's rule", flags)]
     settings = _validated(_merged(layers))
+    hide(*everything_secret(settings))  # before anything can go wrong with them, in every process of ours
+    refuse_malformed_urls(settings)
     _refuse_contradictions(settings)
     origins = {path: layer.name for layer in layers for path, _ in leaves(layer.values)}
     _refuse_standing_approval(settings, origins)
@@ -229,16 +233,3 @@ def _generated_here() -> set[str]:
         with contextlib.suppress(OSError, ValueError):
             found.add(path.read_text(encoding="utf-8").strip())
     return found
-
-
-def secrets_of(section: BaseModel) -> dict[str, str]:
-    """The secrets of a section in clear text, by key, passwords inside URLs included; empty ones left out."""
-    from urllib.parse import urlsplit
-
-    from pydantic import SecretStr
-
-    values = {key: getattr(section, key) for key in type(section).model_fields}
-    secrets = {key: v.get_secret_value() for key, v in values.items() if isinstance(v, SecretStr)}
-    urls = {key: v for key, v in {**values, **secrets}.items() if isinstance(v, str) and "://" in v}
-    inside = {f"{key} (its password)": urlsplit(url).password for key, url in urls.items()}
-    return {key: secret for key, secret in {**secrets, **inside}.items() if secret}

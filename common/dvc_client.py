@@ -164,9 +164,9 @@ class DataRepository:
             "[core]\n    remote = storage\n    analytics = false\n    check_update = false\n"
             f"['remote \"storage\"']\n    url = {self.remote}\n"
         )
-        config.write_text(wanted)
+        config.write_text(wanted, encoding="utf-8")
         local = f'[cache]\n    dir = {clone.parent / "cache"}\n    type = "hardlink,copy"\n'
-        (clone / ".dvc" / "config.local").write_text(local)
+        (clone / ".dvc" / "config.local").write_text(local, encoding="utf-8")
 
     def _add(self, clone: Path, file: Path, name: str) -> None:
         target = clone / name
@@ -220,7 +220,7 @@ def _pointer(clone: Path, name: str) -> str:
     file = clone / f"{name}.dvc"
     if not file.exists():
         return ""
-    (out,) = yaml.safe_load(file.read_text())["outs"]
+    (out,) = yaml.safe_load(file.read_text(encoding="utf-8"))["outs"]
     return str(out["md5"])
 
 

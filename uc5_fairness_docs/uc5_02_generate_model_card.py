@@ -62,7 +62,7 @@ def refuse_invalid(made: dict[str, Any]) -> None:
     from jsonschema import Draft7Validator
     from jsonschema.exceptions import best_match
 
-    schema = json.loads((Path(__file__).parent / "schema" / "model_card.schema.json").read_text())
+    schema = json.loads((Path(__file__).parent / "schema" / "model_card.schema.json").read_text(encoding="utf-8"))
     wrong = best_match(Draft7Validator(schema).iter_errors(made))
     if wrong:
         raise StepFailed(f"The card is not valid at {wrong.json_path}: {wrong.message[:200]}.", "Look at uc5.card.")
