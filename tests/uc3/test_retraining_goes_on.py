@@ -1,9 +1,12 @@
 """Which answers to drift still wait for a canary: one that nobody will try must not stop retraining for ever."""
 
+import io
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from churn.retraining import Budget, Decision, decided
@@ -11,6 +14,7 @@ from common.model_versions import Version, candidate_of, champion_of
 from common.settings_uc1 import Uc1
 from uc3_drift_retraining import retrain
 from uc3_drift_retraining import uc3_02_trigger_retrain_kubeflow as step
+from uc3_drift_retraining.comparison import compared
 
 LONG_AGO = "2026-01-01T00:00:00+00:00"
 
@@ -59,3 +63,12 @@ def test_an_answer_that_uc2_leaves_alone_because_a_better_champion_stands_is_not
     assert decision(tools_with(*versions)).retrain
     as_good = version(3, "proposed", roc_auc=0.895)
     assert not decision(tools_with(*versions[:2], as_good)).retrain
+
+
+def test_rows_without_an_id_are_compared_with_nobodys_and_end_no_run() -> None:
+    rows = pa.table({"age": [30.0, 40.0] * 200, "left": [True, False] * 200})
+    file = io.BytesIO()
+    pq.write_table(rows, file)
+    store = SimpleNamespace(key=lambda uri: uri, get_bytes=lambda _: file.getvalue())
+    tools: Any = SimpleNamespace(minio=store, settings=SimpleNamespace(uc1=Uc1(entity=None, label="left")))
+    assert compared(tools, "s3://fresh", version(1, "champion"), [version(2, "proposed")]) == ()
