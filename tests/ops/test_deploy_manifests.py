@@ -59,6 +59,9 @@ def test_kustomize_builds_the_overlay_and_every_reference_in_it_resolves(overlay
     found = built(PLACE / "overlays" / overlay)
     there = {(each["kind"], each["metadata"].get("namespace", ""), each["metadata"]["name"]) for each in found}
     assert len(there) == len(found)
+    sourced = {(each["kind"], each["metadata"].get("namespace", ""), each["metadata"]["name"])
+               for each in sources(PLACE / "overlays" / overlay)}  # fmt: skip
+    assert {each for each in there if each[0] != "ConfigMap"} == sourced, "what tests without kubectl look at"
     for each in found:
         assert wrong(each, MODELS[each["kind"]], each["metadata"]["name"]) == []
         if each["kind"].endswith("RoleBinding"):
@@ -66,7 +69,7 @@ def test_kustomize_builds_the_overlay_and_every_reference_in_it_resolves(overlay
             assert all((s["kind"], s["namespace"], s["name"]) in there for s in each["subjects"])
     assert ("ConfigMap", "mlops", "mlops-settings") in there
     assert ("ServiceAccount", "mlops", "mlops-steps") in there
-    served = {"staging": {"models-staging"}, "production": {"models", "models-production"}}[overlay]
+    served = {"staging": {"models-staging", "models-staged"}, "production": {"models", "models-production"}}[overlay]
     assert {space for kind, space, name in there if name == "models-reader"} == served
     assert {each["metadata"]["name"] for each in found if each["kind"] == "Namespace"} == served | {"mlops"}
 
@@ -187,7 +190,7 @@ def test_runs_may_reach_every_service_that_the_configuration_names() -> None:
 
 
 def test_every_namespace_denies_what_no_policy_allows() -> None:
-    for namespace in ("mlops", "models"):
+    for namespace in ("mlops", "models", "models-staging", "models-staged", "models-production"):
         closed = [
             each for each in documents()
             if each["kind"] == "NetworkPolicy" and each["metadata"]["namespace"] == namespace
