@@ -184,6 +184,21 @@ class Verdict:
     def notes(self) -> tuple[str, ...]:
         return tuple(f"not certain: {gap.in_words}" for gap in self.gaps if gap.state == "open")
 
+    @property
+    def word(self) -> str:
+        """The verdict in a word, and how many differences were measured above their limits and may be chance."""
+        word, opens = str(self).split(":")[0], len(self.notes)
+        return f"{word}, {opens} open" if opens and not self.reasons else word
+
+    @property
+    def headline(self) -> str:
+        """What was found of differences between groups, so short that it can be a title."""
+        if not self.gaps:
+            return "not judged"
+        if self.reasons:
+            return f"{len(self.reasons)} above the limit"
+        return "none surely above its limit" if self.notes else "none above its limit"
+
     def __str__(self) -> str:
         if not self.gaps:
             return "not judged: there are no two groups to compare"

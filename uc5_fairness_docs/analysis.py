@@ -93,7 +93,7 @@ def model(
     return {
         "version": version.version, "digest": version.digest, "algorithm": version.algorithm.replace("_", " "),
         "state": version.state, "role": ROLES.get(version.state, "challenger"),
-        "threshold": subject.threshold, "verdict": str(verdict),
+        "threshold": subject.threshold, "verdict": str(verdict), "word": verdict.word, "headline": verdict.headline,
         "gaps": [{**asdict(gap), "in_words": gap.in_words} for gap in verdict.gaps],
         "slices": {name: slices(settings, holdout, scores, columns) for name, columns in sliced_by(holdout).items()},
         "dependence": {

@@ -74,8 +74,10 @@ def test_a_difference_of_three_people_is_noted_and_refuses_nobody_unless_points_
     gaps = judge({"group": counted}, LIMITS, confidence=0.95)
     assert {gap.state for gap in gaps} == {"open"}
     assert str(Verdict(gaps)) == "passed"
+    assert (Verdict(gaps).word, Verdict(gaps).headline) == ("passed, 2 open", "none surely above its limit")
     assert all("'O'" in note for note in Verdict(gaps).notes)
     by_point = Verdict(judge({"group": counted}, LIMITS, confidence=0.95, by_point=True))
+    assert (by_point.word, by_point.headline) == ("refused", "2 above the limit")
     assert str(by_point).startswith(
         "refused: demographic parity by group: the share of yes of 'O' is 0.700 above that of 'A'"
     )
@@ -84,7 +86,7 @@ def test_a_difference_of_three_people_is_noted_and_refuses_nobody_unless_points_
 def test_a_rate_that_nobody_counts_for_is_compared_with_nothing() -> None:
     counted = {"A": Counts(5, 5, 5, 5), "nobody left": Counts(0, 5, 0, 5), "B": Counts(5, 5, 5, 5)}
     (gap,) = judge({"group": counted}, {"group": {"equalized_odds": 0.1}}, confidence=0.95)
-    assert gap.value == 0
+    assert (gap.value, Verdict((gap,)).word, Verdict((gap,)).headline) == (0, "passed", "none above its limit")
     assert str(Verdict(judge({"group": {"A": Counts(1, 1, 1, 1)}}, LIMITS, confidence=0.95))).startswith("not judged")
 
 

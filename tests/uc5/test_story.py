@@ -251,8 +251,13 @@ class TestRefusals:
     def test_by_point_a_small_difference_is_refused_that_by_interval_may_be_chance(self, world: FairnessWorld) -> None:
         world.seed()
         tight = {"MLOPS_UC5__LIMITS": "{}", "MLOPS_UC5__MAX_EQUALIZED_ODDS_DIFFERENCE": "0.01"}
-        fairness.run(world.tools_with(**tight))
+        made = fairness.run(world.tools_with(**tight))
         assert world.now().fairness_gate == "passed"
+        opens = sum(each.state == "open" for each in made.differences)  # type: ignore[attr-defined]
+        assert opens >= 1
+        assert f"passed, {opens} open on" in made.summary()  # type: ignore[attr-defined]
+        page = world.tools.minio.get_bytes(world.tools.minio.key(made.page)).decode()  # type: ignore[attr-defined]
+        assert f'none surely above its limit <span class="badge big open">passed, {opens} open</span>' in page
         with pytest.raises(GateRefused, match="equalized odds"):
             fairness.run(world.tools_with(**tight, MLOPS_UC5__REFUSE_BY="point"))
 
