@@ -69,6 +69,29 @@ def test_a_fair_model_is_refused_in_no_more_cases_than_the_confidence_leaves() -
     assert refused <= 300 * 0.05 + 8
 
 
+def test_another_column_makes_the_gate_on_the_first_no_weaker() -> None:
+    gender = {"F": Counts(300, 250, 200, 750), "M": Counts(393, 250, 107, 750)}
+    regions = {f"region {n}": Counts(50, 25, 50, 75) for n in range(12)}
+    limits = {"gender": LIMITS["group"], "region": LIMITS["group"]}
+    alone = judge({"gender": gender}, limits, confidence=0.95)
+    beside = judge({"gender": gender, "region": regions}, limits, confidence=0.95)
+    assert beside[: len(alone)] == alone
+    assert {gap.criterion: gap.state for gap in alone} == {"demographic_parity": "holds", "equalized_odds": "broken"}
+
+
+def test_each_of_two_fair_columns_is_refused_in_no_more_cases_than_the_confidence_leaves() -> None:
+    none = {"demographic_parity": 0.0, "equalized_odds": 0.0}
+    refused = dict.fromkeys(("group", "wide"), 0)
+    for seed in range(300):
+        labels, chosen, groups = people(400, seed)
+        wide = np.random.default_rng(1000 + seed).choice(list("STUVWXYZ"), 400).astype(object)
+        counted = {"group": count_by_group(labels, chosen, groups), "wide": count_by_group(labels, chosen, wide)}
+        gaps = judge(counted, dict.fromkeys(counted, none), confidence=0.95)
+        for column in {gap.column for gap in gaps if gap.state == "broken"}:
+            refused[column] += 1
+    assert max(refused.values()) <= 300 * 0.05 + 8, refused
+
+
 def test_a_difference_of_three_people_is_noted_and_refuses_nobody_unless_points_count() -> None:
     counted = {"A": Counts(50, 10, 50, 90), "O": Counts(3, 0, 0, 0)}
     gaps = judge({"group": counted}, LIMITS, confidence=0.95)
