@@ -67,6 +67,7 @@ def load_with_origins(
     settings = _validated(_merged(layers))
     _refuse_contradictions(settings)
     origins = {path: layer.name for layer in layers for path, _ in leaves(layer.values)}
+    _refuse_standing_approval(settings, origins)
     return settings, origins
 
 
@@ -183,6 +184,19 @@ def _refuse_contradictions(settings: Settings) -> None:
         )
     if settings.environment == "production" and settings.uc2.inject:
         raise ConfigError("production refuses uc2.inject: its users would meet the faults.", "Try them in staging.")
+
+
+def _refuse_standing_approval(settings: Settings, origins: dict[str, str]) -> None:
+    """An approval is about one version and given by hand: one that lies in a file would approve whatever comes."""
+    uc6 = settings.uc6
+    if not uc6.approve or settings.environment == "development":
+        return
+    if origins["uc6.approve"] != "--set" or uc6.version is None:
+        how = f"{origins['uc6.approve']}{'' if uc6.version else ' without a version'}"
+        raise ConfigError(
+            f"uc6.approve comes from {how}; {settings.environment} takes it from the command line only.",
+            "Approve one version by hand: uc6_01_promote_model_git.py --version N --approve YOUR-NAME",
+        )
 
 
 def _refuse_laptop_values(settings: Settings) -> None:

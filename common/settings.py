@@ -169,7 +169,7 @@ class Argocd(Service):
     ca_file: str = Field("", description="CA bundle of `server`; empty: the system's.")
     namespace: str = Field("argocd", description="Namespace that Argo CD keeps its objects in.")
     application: str = Field("", description="Name of the Application; empty: <model>-<environment>.")
-    project: str = Field("", description="Name of the AppProject; empty: as the Application.")
+    project: str = Field("", description="An AppProject that is there; empty: one of our own is made.")
     destination: str = Field("https://kubernetes.default.svc", description="Cluster to deploy to, as Argo CD knows it.")
     repository_url: str = Field("", description="Where Argo CD finds the deployments repository; empty: as git says.")
 

@@ -80,6 +80,21 @@ def test_where_the_laptop_serves_a_canary_sees_replayed_rows_unless_the_file_say
     assert staging.traffic.source == "live"
 
 
+def test_outside_development_an_approval_is_given_by_hand_and_for_one_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = write(tmp_path, USERS_OWN)
+    strong = ("postgres.password=a-strong-one-1", "minio.access_key=ours", "minio.secret_key=a-strong-one-2")
+    by_hand = load_settings("staging", config, (*strong, "uc6.version=7", "uc6.approve=ada"))
+    assert by_hand.uc6.approve == "ada"
+    with pytest.raises(ConfigError, match=r"uc6\.approve comes from --set without a version"):
+        load_settings("staging", config, (*strong, "uc6.approve=ada"))
+    monkeypatch.setenv("MLOPS_UC6__APPROVE", "ada")
+    assert load_settings(config_file=config).uc6.approve == "ada"
+    with pytest.raises(ConfigError, match=r"uc6\.approve comes from environment; staging takes it from the command"):
+        load_settings("staging", config, (*strong, "uc6.version=7"))
+
+
 def test_a_named_table_of_the_users_own_does_not_get_the_seeded_columns(tmp_path: Path) -> None:
     path = write(tmp_path, USERS_OWN + "  table: orders\n")
     assert load_settings(config_file=path).uc1.label is None
