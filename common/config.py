@@ -182,6 +182,7 @@ def _refuse_contradictions(settings: Settings) -> None:
             f"{settings.environment} refuses uc6.auto_approve: there a person approves what is promoted.",
             "Set uc6.auto_approve: false.",
         )
+    _refuse_limits_of_nobody(settings)
     if settings.environment == "production" and settings.uc2.inject:
         raise ConfigError("production refuses uc2.inject: its users would meet the faults.", "Try them in staging.")
 
@@ -197,6 +198,20 @@ def _refuse_standing_approval(settings: Settings, origins: dict[str, str]) -> No
             f"uc6.approve comes from {how}; {settings.environment} takes it from the command line only.",
             "Approve one version by hand: uc6_01_promote_model_git.py --version N --approve YOUR-NAME",
         )
+
+
+def _refuse_limits_of_nobody(settings: Settings) -> None:
+    """A misspelt column would keep the general limit in silence. Where none is sensitive, none is judged."""
+    sensitive, uc5 = settings.uc1.sensitive, settings.uc5
+    for name, by_column in (("limits", uc5.limits), ("bins", uc5.bins)):
+        for column, given in by_column.items():
+            if sensitive and given is not None and column not in sensitive:
+                near = difflib.get_close_matches(column, sensitive, 1, 0.5)
+                meant = f"Did you mean {near[0]}?" if near else f"uc1.sensitive has {', '.join(sensitive)}."
+                raise ConfigError(
+                    _printable(f"uc5.{name}.{column} is about a column that is not in uc1.sensitive. {meant}"),
+                    f"Add it to uc1.sensitive, or take it out: uc5.{name}.{column}: null.",
+                )
 
 
 def _refuse_laptop_values(settings: Settings) -> None:

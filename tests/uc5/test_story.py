@@ -241,7 +241,7 @@ class TestRefusals:
     def test_a_sensitive_column_that_the_snapshot_has_not_is_named(self, world: FairnessWorld) -> None:
         world.seed()
         with pytest.raises(ConfigError, match="religion"):
-            fairness.run(world.tools_with(MLOPS_UC1__SENSITIVE='["religion"]'))
+            fairness.run(world.tools_with(MLOPS_UC1__SENSITIVE='["gender", "age", "religion"]'))
 
     def test_without_a_sensitive_column_nothing_is_judged_and_nobody_told_otherwise(self, world: FairnessWorld) -> None:
         world.seed()
