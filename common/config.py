@@ -35,6 +35,7 @@ KNOWN_DEFAULTS = {
 }  # fmt: skip
 SHORTEST_SECRET = 8
 NO_USERS = Layer("the laptop has no users", {"traffic": {"source": "replay"}})
+AT_HOME = Layer("development", {"uc5": {"show_people": True}})
 NEEDS_REMOTE = {
     "kubeflow": ("postgres", "minio", "mlflow"),
     "kubernetes": ("postgres", "minio", "mlflow"),
@@ -61,6 +62,8 @@ def load_with_origins(
         layers.insert(0, _seeded_layer(layers))
     if "kubernetes" in embedded:
         layers.insert(0, NO_USERS)
+    if _merged(layers).get("environment") == "development":
+        layers.insert(0, AT_HOME)
     _validated(_merged(layers))  # what people wrote, before the platform's addresses cover it
     flags = {name: {"embedded": name in embedded} for name in _services()}
     layers += [_addresses_layer(embedded), Layer("the environment's rule", flags)]

@@ -66,6 +66,9 @@ class Uc5(_Part):
     bins: dict[str, tuple[float, ...] | None] = Field(
         {}, description="Column of uc1.sensitive: where its groups of numbers begin; without, or null: quartiles."
     )
+    show_people: bool = Field(
+        False, description="Put real customers of the hold-out on the page, to try things on; true in development."
+    )
     cost_ratio: float = Field(5, gt=0, description="What a missed churner costs, in false alarms.")
     sbom: bool = Field(True, description="Put a bill of materials of the environment beside the card.")
     card: Card = Card()

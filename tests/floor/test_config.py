@@ -185,6 +185,14 @@ def test_a_columns_limits_can_be_taken_out_and_matter_to_nobody_where_no_column_
     assert load_settings(config_file=path, overrides=("uc1.sensitive=[]",)).uc1.sensitive == ()
 
 
+def test_people_are_shown_in_development_unless_told_otherwise_and_nowhere_else_unless_told_so(tmp_path: Path) -> None:
+    path, secrets = write(tmp_path, ""), ("postgres.password=long-and-random", "minio.secret_key=long-and-random")
+    assert load_settings(config_file=path).uc5.show_people
+    assert not load_settings(config_file=path, overrides=("uc5.show_people=false",)).uc5.show_people
+    for environment in ("staging", "production"):
+        assert not load_settings(environment, path, (*secrets, "uc6.auto_approve=false")).uc5.show_people
+
+
 def test_a_file_that_was_named_must_exist() -> None:
     with pytest.raises(ConfigError, match="no configuration file"):
         load_settings(config_file=Path("/nowhere/config.yaml"))

@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import stat
 import time
 from base64 import b64decode
 from dataclasses import dataclass
@@ -102,7 +103,9 @@ def test_the_report_leads_to_both_pages_and_shows_the_groups(world: FairnessWorl
     assert "Explore it: thresholds, groups, what-if" in html
     assert "Read the card" in html
     assert "data:image/png" in html
-    assert len(list(report.parent.glob("pages/*.html"))) == 2
+    pages = list(report.parent.glob("pages/*.html"))
+    assert len(pages) == 2
+    assert {stat.S_IMODE(page.stat().st_mode) for page in (report, *pages)} == {0o600}
 
 
 def test_a_second_run_changes_nothing_and_a_lost_tag_is_written_again(
