@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from common import retry
-from common.errors import AccessRefused, GateRefused, MlopsError, StepFailed, Unavailable
+from common.errors import AccessRefused, ConfigError, GateRefused, MlopsError, StepFailed, Unavailable
 from common.logger import get_logger
 from common.model_versions import (
     CHAMPION,
@@ -33,6 +33,7 @@ from common.model_versions import (
     champion_of,
     first_eligible,
 )
+from common.patience import patience
 from common.settings import Mlflow as Section
 
 __all__ = ["Registry", "Version"]
@@ -40,18 +41,19 @@ __all__ = ["Registry", "Version"]
 log = get_logger(__name__)
 T = TypeVar("T")
 
-PROBE_SECONDS = 3
+PROBE_SECONDS, REQUEST_SECONDS = 3, 10
+NO_JSON = "not in a valid JSON format"  # what MLflow's client says of somebody else's page
 # Tags that are no longer true of a version that became champion after all.
 OF_THE_FALLEN = frozenset({"rejected_because", "retired_by", "held_because"})
 QUIET = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
     "GIT_PYTHON_REFRESH": "quiet",
 }
+REFUSALS = ("error code 401", "error code 403", "PERMISSION_DENIED", "UNAUTHENTICATED")
 # Each would lead MLflow to a server, run or experiment that the configuration does not name.
 MISLEADING = (
     "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME",
@@ -84,15 +86,25 @@ class Registry:
         return MlflowClient(self.settings.tracking_uri, registry_uri=self.settings.tracking_uri)
 
     def probe(self) -> None:
-        """Raise Unavailable, within PROBE_SECONDS, when no server answers."""
+        """Raise Unavailable when no server answers, each try within PROBE_SECONDS; ConfigError where it is another."""
         import requests
 
         try:
-            status = requests.get(f"{self.settings.tracking_uri}/health", timeout=PROBE_SECONDS).status_code
+            status = self._health()
         except requests.RequestException as error:
-            raise self._unavailable(type(error).__name__) from error
-        if status >= 500:
-            raise self._unavailable(f"it answered {status}")
+            why = type(error).__name__ if error.response is None else str(error)
+            raise self._unavailable(why) from error
+        if status == 404:
+            raise ConfigError(f"There is no MLflow at {self.settings.tracking_uri}.", "Correct mlflow.tracking_uri.")
+
+    @retry.mlflow
+    def _health(self) -> int:
+        import requests
+
+        answer = requests.get(f"{self.settings.tracking_uri}/health", timeout=patience(PROBE_SECONDS))
+        if answer.status_code >= 500 or answer.status_code in (409, 429):
+            raise requests.ConnectionError(f"it answered {answer.status_code}", response=answer)
+        return answer.status_code
 
     def ping(self) -> str:
         """The server's version. Raises Unavailable."""
@@ -100,7 +112,8 @@ class Registry:
 
         self.probe()
         try:
-            return f"MLflow {requests.get(f'{self.settings.tracking_uri}/version', timeout=PROBE_SECONDS).text.strip()}"
+            said = requests.get(f"{self.settings.tracking_uri}/version", timeout=patience(PROBE_SECONDS)).text
+            return f"MLflow {said.strip()}"
         except requests.RequestException as error:
             raise self._unavailable(type(error).__name__) from error
 
@@ -110,7 +123,8 @@ class Registry:
 
     def prepare_environment(self) -> None:
         """Set what MLflow reads from the environment only: deadlines, silence, credentials; ours, not the user's."""
-        os.environ.update(QUIET)
+        seconds = max(1, round(patience(REQUEST_SECONDS)))  # MLflow wants a whole number
+        os.environ.update(QUIET, MLFLOW_HTTP_REQUEST_TIMEOUT=str(seconds))
         for name in MISLEADING + (("MLFLOW_TRACKING_TOKEN",) if self.settings.embedded else ()):
             os.environ.pop(name, None)
         secret = self.settings.password.get_secret_value()
@@ -406,7 +420,12 @@ class Registry:
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         if retry.mlflow.is_transient(error):
             return self._unavailable(first_line)
-        if any(code in first_line for code in ("error code 401", "error code 403", "PERMISSION_DENIED")):
+        if NO_JSON in first_line:
+            return Unavailable(
+                f"What answers at {self.settings.tracking_uri} is no MLflow.",
+                "Correct mlflow.tracking_uri, and look for proxies in between.",
+            )
+        if any(said in first_line for said in REFUSALS):
             return AccessRefused(
                 f"MLflow at {self.settings.tracking_uri} refused the user {self.settings.username or '(none)'}.",
                 "Set mlflow.username and MLOPS_MLFLOW__PASSWORD.",

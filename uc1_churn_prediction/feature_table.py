@@ -160,7 +160,7 @@ def read_feature_table(store: ObjectStore, settings: Settings, uri: str) -> Feat
     import pyarrow.parquet as pq
 
     key = store.key(uri)
-    with store.filesystem().open_input_file(f"{store.bucket}/{key}") as file:
+    with store.opened(key) as file:
         parquet = pq.ParquetFile(file)
         said = json.loads(parquet.schema_arrow.metadata[METADATA])
         first, last = _range(parquet.read([TIME]).column(TIME))
@@ -183,7 +183,7 @@ def read_roles(store: ObjectStore, uri: str) -> Roles:
     """The roles that published features were made with."""
     import pyarrow.parquet as pq
 
-    with store.filesystem().open_input_file(f"{store.bucket}/{store.key(uri)}") as file:
+    with store.opened(store.key(uri)) as file:
         said = json.loads(pq.read_schema(file).metadata[METADATA])
     return Roles(**said["roles"])
 

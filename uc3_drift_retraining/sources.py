@@ -1,6 +1,7 @@
 """Where rows come from: the prediction log, a table, or a parquet object; each as a stream that may be read again."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from common.errors import InvalidData
@@ -10,6 +11,7 @@ from uc3_drift_retraining.streams import Stream
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
     from common.tools import Tools
 
@@ -90,13 +92,16 @@ def parquet(tools: "Tools", uri: str) -> Stream:
     import pyarrow.parquet as pq
 
     key = tools.minio.key(uri)
-    path, etag = f"{tools.minio.bucket}/{key}", tools.minio.stat(key).etag
+    etag = tools.minio.stat(key).etag
 
-    def opened() -> "pq.ParquetFile":
-        try:
-            return pq.ParquetFile(tools.minio.filesystem().open_input_file(path))
-        except pa.ArrowInvalid as error:
-            raise InvalidData(f"{uri} is no parquet file: {error}.") from error
+    @contextmanager
+    def opened() -> "Iterator[pq.ParquetFile]":
+        with tools.minio.opened(key) as source:
+            try:
+                file = pq.ParquetFile(source)
+            except pa.ArrowInvalid as error:
+                raise InvalidData(f"{uri} is no parquet file: {error}.") from error
+            yield file
 
     def batches() -> "Iterator[pa.RecordBatch]":
         with opened() as file:

@@ -5,6 +5,7 @@ import struct
 
 RETRY_AFTER_SECONDS = 1
 PAGE = b"<html><head><title>Welcome</title></head><body>Please log in.</body></html>"
+NO_SUCH_KIND = b"404 page not found\n"  # what an API server says of a path that it does not serve
 REASONS = {
     401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 409: "Conflict", 429: "Too Many Requests",
     500: "Internal Server Error", 503: "Service Unavailable",
@@ -53,6 +54,8 @@ def _said(service: str, status: int) -> bytes:
         return f'<?xml version="1.0" encoding="UTF-8"?>{said}'.encode()
     if service == "git":
         return reason.encode()
+    if service == "kubernetes" and status == 404:
+        return NO_SUCH_KIND
     if service == "kubernetes":
         body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": reason, "code": status,
                 "reason": reason.replace(" ", ""), "details": {}}  # fmt: skip

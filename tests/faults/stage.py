@@ -63,7 +63,8 @@ class Nursery:
 
     def run(self, argv: list[str], env: dict[str, str], out: Path) -> tuple[int | None, float, str]:
         """Run a script; its exit code (None: it never ended), seconds, and what it printed."""
-        assert self._process.stdin and self._process.stdout
+        assert self._process.stdin
+        assert self._process.stdout
         if not self._ready:
             assert self._process.stdout.readline() == "ready\n"
             self._ready = True
