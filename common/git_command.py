@@ -7,6 +7,7 @@ the URL's user info; git is given the URL without it too, and the credentials by
 
 import base64
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,11 +53,33 @@ def in_our_words(what: str, url: str, setting: str) -> Iterator[None]:
         shown = without_user(url)
         if retry.git.is_transient(error):
             raise Unavailable(f"{what} at {shown} does not answer: {error.message}.", "Try again later.") from error
+        if "is this a git repository" in error.stderr:
+            raise _foreign(url) from error
         if "does not appear to be a git repository" in error.stderr or "not found" in error.stderr:
             raise ConfigError(f"There is no git repository at {shown}.", f"Create it, or set {setting}.") from error
         if GIT_FINAL.search(error.stderr):
             raise AccessRefused(f"{what} at {shown} refused us: {error.message}.", "Mend the credentials.") from error
         raise
+
+
+def refuse_foreign(where: Path, url: str, env: Mapping[str, str]) -> None:
+    """Where a remote seems to be empty: raise Unavailable unless it is a git server that says so.
+
+    Over HTTP git takes a page of a single line, a proxy's for example, for a repository without branches.
+    """
+    if not url.startswith(("http://", "https://")):
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        packets = Path(directory) / "packets"
+        git(where, "ls-remote", "--", address(url), env={**env, "GIT_TRACE_PACKET": str(packets)})
+        if not packets.exists() or "packet:" not in packets.read_text(errors="replace"):
+            raise _foreign(url)
+
+
+def _foreign(url: str) -> Unavailable:
+    return Unavailable(
+        f"What answers at {without_user(url)} is no git server.", "Correct the URL, and look for proxies in between."
+    )
 
 
 def without_user(url: str) -> str:
