@@ -4,9 +4,9 @@ from common.paths import ROOT
 from common.patience import ANSWER_SECONDS, CONNECT_SECONDS
 from common.retry import SECONDS, TRIES
 from tests.faults.matrix import (
+    EVERYWHERE,
     FAULTS,
     LATER,
-    ONCE_A_CLIENT,
     ONLY_WELCOME,
     OTHERWISE,
     SERVICES,
@@ -30,7 +30,8 @@ def faults_page(written: str) -> str:
 
 {len(every_cell())} cells, each of them run: a step, a service that it touches, and a fault. A proxy stands before
 every service and misbehaves from the service's first request on (or a later one, where the last table says so); the
-step runs through its own script to its own exit code. The tests ({_link("tests/faults")}, `make test-deep`) hold for each cell:
+step runs through its own script to its own exit code. The tests ({_link("tests/faults")}, `make test-deep`)
+hold for each cell:
 
 - **the exit code and the tries** of the tables below ([exit codes](exit-codes.md): 69 unavailable, 77 no access, 78
   configuration); how often it was tried is read from the proxy and from the log of waits, never assumed;
@@ -92,10 +93,12 @@ def _link(path: str) -> str:
 
 
 def _once() -> str:
-    faults = ", ".join(f"*{fault}*" for fault in ONCE_A_CLIENT)
+    faults = ", ".join(EVERYWHERE)
     places = ", ".join(f"{NAMES[step]} with {service}" for step, service in sorted(THOROUGH))
-    return (f"Of the faults, {faults} take long or go the way of another one: they are run once for each client "
-            f"({places}), all others for each step.")  # fmt: skip
+    return (
+        f"Run for every step and service: {faults}.\n"
+        f"The others take long, or go the way of one of these, and are run once for each client:\n{places}."
+    )
 
 
 def _by_service() -> str:
