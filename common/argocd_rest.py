@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from common import retry
-from common.argocd_manifests import Delivery, app_project, application, operation
+from common.argocd_manifests import Delivery, app_project, application, operation, refuse_no_project
 from common.errors import AccessRefused, StepFailed, Unavailable
 from common.patience import ANSWER_SECONDS, CONNECT_SECONDS, patience
 from common.settings import Argocd as Section
@@ -28,8 +28,12 @@ class RestApplications:
         return f"Argo CD {self._call('GET', '/api/version').get('Version', '?')}"
 
     def declare(self, wanted: Delivery) -> Document:
-        """Create or replace both; `upsert` makes that one call each."""
-        self._call("POST", "/api/v1/projects", body={"project": app_project(wanted), "upsert": True})
+        """Create or replace; `upsert` makes that one call each. A project that is given is only looked at."""
+        if wanted.project_is_ours:
+            self._call("POST", "/api/v1/projects", body={"project": app_project(wanted), "upsert": True})
+        else:
+            given = self._send("GET", f"/api/v1/projects/{quote(wanted.project, safe='')}", {})
+            refuse_no_project(wanted, is_there=given.status_code != 404)  # 403: we may not look, and need not
         return self._call("POST", "/api/v1/applications", {"upsert": "true"}, application(wanted))
 
     def get(self, wanted: Delivery) -> Document | None:

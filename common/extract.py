@@ -145,7 +145,8 @@ def _write(
     schema = pa.schema(kept)
     digest = TableDigest(schema)
     texts = [name for name, kind in kept if pa.types.is_string(kind)]
-    file = pq.ParquetWriter(path, schema, compression="zstd", compression_level=1, use_dictionary=texts)
+    file = pq.ParquetWriter(path, schema, compression="zstd", compression_level=1, use_dictionary=texts,
+                            write_page_checksum=True)  # fmt: skip
     with file, closing(_read_ahead(reader)) as batches:
         for batch in batches:
             silence.heard(SMALL_SECONDS)

@@ -22,6 +22,7 @@ from common.paths import ROOT
 from common.postgres import SMALL_SECONDS, Postgres
 from common.settings import Settings
 from common.silence import hung_up_after
+from common.stored import as_parquet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,7 +115,10 @@ class FeatureStoreClient:
         import pyarrow.parquet as pq
 
         rows = max(1, min(ROWS_AT_ONCE, CELLS_AT_ONCE // max(1, len(table.features))))
-        with self._opened(table.uri) as source, pq.ParquetFile(source) as file:
+        with (
+            self._opened(table.uri) as source, as_parquet(table.uri),
+            pq.ParquetFile(source, page_checksum_verification=True) as file,
+        ):  # fmt: skip
             for batch in file.iter_batches(rows):
                 yield batch.to_pandas()
 

@@ -29,9 +29,12 @@ FIXED = (
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Our environment without what would redirect git, and with what keeps it from asking."""
+    """Our environment without what would redirect git, and with what keeps it from asking.
+
+    And from writing where it is only to look: a killed `git status` would leave a lock in the user's own checkout.
+    """
     own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name in KEPT}
-    quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C.UTF-8"}
+    quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C.UTF-8", "GIT_OPTIONAL_LOCKS": "0"}
     return {"GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=5", **own, **quiet, **(extra or {})}
 
 

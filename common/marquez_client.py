@@ -32,6 +32,14 @@ class EventRefused(MlopsError):
         self.status, self.said = status, said
 
 
+class EventFailed(Unavailable):
+    """The server failed with 500: over this very event, or over everything."""
+
+    def __init__(self, place: str, said: str) -> None:
+        super().__init__(f"The lineage server at {place} answered 500: {said}", HINT)
+        self.status, self.said = 500, said
+
+
 class NoSuchNode(MlopsError):
     """Lineage knows no dataset or job of this name."""
 
@@ -48,13 +56,15 @@ class Marquez:
         return without_credentials(self.settings.url)
 
     def send(self, event: Document) -> None:
-        """Send one event, once. Raises EventRefused, or Unavailable: then nobody knows whether it was stored."""
+        """Send one event, once. Raises EventRefused; or Unavailable (EventFailed for 500): it may be stored, or not."""
         answer = self._request("POST", "/api/v1/lineage", json=event)
         if answer.status_code in (200, 201):
             return
         said = " ".join(answer.text.split())[:300]
         if 400 <= answer.status_code < 500 and answer.status_code not in NOT_ABOUT_THE_EVENT:
             raise EventRefused(answer.status_code, said)
+        if answer.status_code == 500:
+            raise EventFailed(self.place, said)
         raise self._unavailable(f"answered {answer.status_code}: {said}")
 
     def has(self, event: Document) -> bool:

@@ -43,6 +43,8 @@ log = get_logger(__name__)
 T = TypeVar("T")
 
 MULTIPART_BYTES = 64 << 20
+# Small and few at once: a server on a slow disk hangs up on a part that takes 10 seconds.
+PART_BYTES, PARTS_AT_ONCE = 8 << 20, 4
 CHUNK_BYTES = 1 << 20
 ARROW_SECONDS = 10  # Arrow adds some 6 s of its own to each of its three tries
 # Can never exist, and unlike an empty file both boto3 and DVC pass over it.
@@ -196,7 +198,7 @@ class ObjectStore:
         from boto3.s3.transfer import TransferConfig
 
         extra = {"Metadata": {"sha256": sha256_of(path)}, **_content_type(key, content_type)}
-        parts = TransferConfig(multipart_threshold=MULTIPART_BYTES, multipart_chunksize=MULTIPART_BYTES // 2)
+        parts = TransferConfig(MULTIPART_BYTES, max_concurrency=PARTS_AT_ONCE, multipart_chunksize=PART_BYTES)
         self._repeat(key, lambda: self.client.upload_file(str(path), self.bucket, key, extra, Config=parts))
         return self.uri(key)
 

@@ -112,15 +112,21 @@ class Postgres:
         return tuple(row[0] for row in found)
 
     def watermark(self, table: str, event_time: str | None = None) -> dict[str, Any]:
-        """A cheap look at a table: its rows, newest event, and newest transaction that wrote a living row."""
+        """A look at a table: its rows, newest event, and newest transaction that wrote a living row.
+
+        A view, or a foreign table, knows no transactions: there it is a digest of all rows, in any order.
+        """
         import sqlalchemy as sa
 
         schema, name = self.find_table(table)
         target = sa.table(name, schema=schema)
         newest = sa.func.max(sa.column(event_time)) if event_time else sa.null()
-        writer = sa.func.max(sa.text("xmin::text::bigint"))
+        ((kind,),) = self.rows(sa.text(_KIND), {"schema": schema, "name": name})
+        if kind not in _WRITTEN:
+            target = target.alias("seen")
+        writer = sa.func.max(sa.text("xmin::text::bigint")) if kind in _WRITTEN else sa.text(_CONTENT)
         ((rows, event, transaction),) = self.rows(sa.select(sa.func.count(), newest, writer).select_from(target))
-        return {"rows": rows, "newest": event.isoformat() if event else None, "transaction": transaction}
+        return {"rows": rows, "newest": event.isoformat() if event else None, "transaction": str(transaction)}
 
     def ping(self) -> str:
         """The server's version. Raises Unavailable, AccessRefused or ConfigError, with the remedy as hint."""
@@ -229,6 +235,12 @@ SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.rel
 WHERE c.relkind IN ('r', 'v', 'm', 'p', 'f') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
 ORDER BY pg_table_is_visible(c.oid) DESC, n.nspname, c.relname
 """
+_WRITTEN = ("r", "m", "p")  # tables, materialized views, partitioned tables: each row knows who wrote it
+_KIND = """
+SELECT c.relkind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = :schema AND c.relname = :name
+"""
+_CONTENT = "sum(hashtextextended(seen::text, 0)::numeric)"
 _PRIMARY_KEY = """
 SELECT a.attname FROM pg_index i
 JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
