@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from common import retry
 from common.errors import AccessRefused, ConfigError, Unavailable
+from common.patience import ANSWER_SECONDS, patience
 from common.process import CommandFailed, run_command
 from common.transient import GIT_FINAL
 
@@ -39,7 +40,9 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 def git(where: Path, *args: str, env: Mapping[str, str] | None = None, input: bytes | None = None) -> str:
     """Run one git command in `where` and return what it printed. Raises CommandFailed."""
-    settings = [part for each in FIXED for part in ("-c", each)]
+    # Over HTTP git waits for ever for a server that has gone silent.
+    silence = ("http.lowSpeedLimit=1", f"http.lowSpeedTime={max(1, round(patience(ANSWER_SECONDS)))}")
+    settings = [part for each in (*FIXED, *silence) for part in ("-c", each)]
     command = ["git", *settings, *args]
     return run_command(command, cwd=where, env=environment(env), deadline_seconds=DEADLINE_SECONDS, input=input)
 

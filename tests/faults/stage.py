@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 import yaml
@@ -61,17 +61,19 @@ class Nursery:
         )  # fmt: skip
         self._ready = False
 
-    def run(self, argv: list[str], env: dict[str, str], out: Path) -> tuple[int | None, float, str]:
+    def run(
+        self, argv: list[str], env: dict[str, str], out: Path, seconds: float = NEVER_SECONDS
+    ) -> tuple[int | None, float, str]:
         """Run a script; its exit code (None: it never ended), seconds, and what it printed."""
         assert self._process.stdin
         assert self._process.stdout
         if not self._ready:
             assert self._process.stdout.readline() == "ready\n"
             self._ready = True
-        order = {"argv": argv, "env": env, "stdout": f"{out}.out", "stderr": f"{out}.err", "seconds": NEVER_SECONDS}
+        order = {"argv": argv, "env": env, "stdout": f"{out}.out", "stderr": f"{out}.err", "seconds": seconds}
         print(json.dumps(order), file=self._process.stdin, flush=True)
-        code, seconds = json.loads(self._process.stdout.readline())
-        return code, seconds, Path(f"{out}.out").read_text() + Path(f"{out}.err").read_text()
+        code, took = json.loads(self._process.stdout.readline())
+        return code, took, Path(f"{out}.out").read_text() + Path(f"{out}.err").read_text()
 
     def stop(self) -> None:
         """Hang up; it ends by itself."""
@@ -85,6 +87,12 @@ class Stage:
         self.world, self.proxies, self.nursery = world, proxies, nursery
         # Connections of an undisturbed run that ask nothing: it looks whether the platform is up.
         self.looks: dict[tuple[str, str], int] = {}
+
+    def prepare(self, pipeline: str) -> None:
+        """Run a whole pipeline undisturbed."""
+        argv = [str(ROOT / pipeline / "run_pipeline.py"), "--no-start"]
+        code, _, said = self.nursery.run(argv, self.world.env, self.world.state / "printed", 900)
+        assert code == 0, said[-3000:]
 
     def run(self, step: str, *args: str, service: str = "", fault: str = "", since: int = 1, **env: str) -> Seen:
         """Run one step by force, hurried, while a service misbehaves from its nth request on."""
@@ -101,6 +109,12 @@ class Stage:
             self.looks |= {(step, name): each.looks for name, each in self.proxies.of.items()}
         self.proxies.behave()
         return Seen(code, seconds, said, _tries(said, strikes), len(strikes), requests)
+
+    def secrets(self) -> list[str]:
+        """What must never be printed."""
+        settings = self.world.settings
+        known = (settings.postgres.password, settings.minio.secret_key, settings.kubernetes.token)
+        return [PASSWORD, *filter(None, (each.get_secret_value() for each in known))]
 
     def good_ends(self, step: str) -> int:
         """How often the ledger says that the step was done or unchanged."""
@@ -123,9 +137,28 @@ def _tries(said: str, strikes: list[str]) -> int:
     return max(logged, same)
 
 
+@dataclass(frozen=True)
+class Behind(Generic[W]):
+    """A world, and the proxies that it lies behind."""
+
+    world: W
+    proxies: Proxies
+
+
 @contextmanager
 def staged(kind: type[W], name: str, platform_state: Path) -> Iterator[tuple[W, Stage]]:
-    """A world of this kind behind proxies, before it is seeded; everything stops at the end."""
+    """A world of this kind behind proxies, before it is seeded, and a warm process; everything stops at the end."""
+    with behind(kind, name, platform_state) as made:
+        nursery = Nursery()
+        try:
+            yield made.world, Stage(made.world, made.proxies, nursery)
+        finally:
+            nursery.stop()
+
+
+@contextmanager
+def behind(kind: type[W], name: str, platform_state: Path) -> Iterator[Behind[W]]:
+    """A world of this kind behind proxies, before it is seeded."""
     directory = Path(tempfile.mkdtemp(prefix="faults-", dir="/tmp"))
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, directory, ignore_errors=True)
@@ -140,9 +173,7 @@ def staged(kind: type[W], name: str, platform_state: Path) -> Iterator[tuple[W, 
         shutil.copy(platform_state / "seeded.yaml", through)
         world = kind(name, directory, through)
         _git_by_http(world, proxies.of["git"].port)
-        nursery = Nursery()
-        stack.callback(nursery.stop)
-        yield world, Stage(world, proxies, nursery)
+        yield Behind(world, proxies)
 
 
 def _targets(addresses: dict[str, Any]) -> dict[str, tuple[str, int]]:
