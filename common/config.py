@@ -36,6 +36,8 @@ KNOWN_DEFAULTS = {
     "airflow", "argocd", "example", "test", "root", "default", "12345678", "123456789", "marquez",
 }  # fmt: skip
 SHORTEST_SECRET = 8
+NO_USERS = Layer("the laptop has no users", {"traffic": {"source": "replay"}})
+AT_HOME = Layer("development", {"uc5": {"show_people": True}})
 NEEDS_REMOTE = {
     "kubeflow": ("postgres", "minio", "mlflow"),
     "kubernetes": ("postgres", "minio", "mlflow"),
@@ -60,6 +62,10 @@ def load_with_origins(
     layers.insert(above, tool_variables_layer(set(_services()) - embedded, os.environ))
     if "postgres" in embedded:
         layers.insert(0, _seeded_layer(layers))
+    if "kubernetes" in embedded:
+        layers.insert(0, NO_USERS)
+    if _merged(layers).get("environment") == "development":
+        layers.insert(0, AT_HOME)
     _validated(_merged(layers))  # what people wrote, before the platform's addresses cover it
     flags = {name: {"embedded": name in embedded} for name in _services()}
     layers += [_addresses_layer(embedded), Layer("the environment's rule", flags)]
@@ -68,6 +74,7 @@ def load_with_origins(
     refuse_malformed_urls(settings)
     _refuse_contradictions(settings)
     origins = {path: layer.name for layer in layers for path, _ in leaves(layer.values)}
+    _refuse_standing_approval(settings, origins)
     return settings, origins
 
 
@@ -182,8 +189,36 @@ def _refuse_contradictions(settings: Settings) -> None:
             f"{settings.environment} refuses uc6.auto_approve: there a person approves what is promoted.",
             "Set uc6.auto_approve: false.",
         )
+    _refuse_limits_of_nobody(settings)
     if settings.environment == "production" and settings.uc2.inject:
         raise ConfigError("production refuses uc2.inject: its users would meet the faults.", "Try them in staging.")
+
+
+def _refuse_standing_approval(settings: Settings, origins: dict[str, str]) -> None:
+    """An approval is about one version and given by hand: one that lies in a file would approve whatever comes."""
+    uc6 = settings.uc6
+    if not uc6.approve or settings.environment == "development":
+        return
+    if origins["uc6.approve"] != "--set" or uc6.version is None:
+        how = f"{origins['uc6.approve']}{'' if uc6.version else ' without a version'}"
+        raise ConfigError(
+            f"uc6.approve comes from {how}; {settings.environment} takes it from the command line only.",
+            "Approve one version by hand: uc6_01_promote_model_git.py --version N --approve YOUR-NAME",
+        )
+
+
+def _refuse_limits_of_nobody(settings: Settings) -> None:
+    """A misspelt column would keep the general limit in silence. Where none is sensitive, none is judged."""
+    sensitive, uc5 = settings.uc1.sensitive, settings.uc5
+    for name, by_column in (("limits", uc5.limits), ("bins", uc5.bins)):
+        for column, given in by_column.items():
+            if sensitive and given is not None and column not in sensitive:
+                near = difflib.get_close_matches(column, sensitive, 1, 0.5)
+                meant = f"Did you mean {near[0]}?" if near else f"uc1.sensitive has {', '.join(sensitive)}."
+                raise ConfigError(
+                    _printable(f"uc5.{name}.{column} is about a column that is not in uc1.sensitive. {meant}"),
+                    f"Add it to uc1.sensitive, or take it out: uc5.{name}.{column}: null.",
+                )
 
 
 def _refuse_laptop_values(settings: Settings) -> None:

@@ -22,9 +22,9 @@ from typing import Any
 
 import yaml
 
-from common import retry
+from common import git_locks, retry
 from common.errors import AccessRefused, ConfigError, StepFailed, Unavailable
-from common.git_command import address, credentials, environment, git, in_our_words
+from common.git_command import address, credentials, environment, git, in_our_words, refuse_foreign
 from common.logger import get_logger
 from common.minio_client import ObjectStore
 from common.process import CommandFailed, run_command
@@ -149,6 +149,8 @@ class DataRepository:
         if self._remotely(clone, "ls-remote", "origin", head).strip():
             self._remotely(clone, "fetch", "--quiet", "--depth", "1", "origin", head)
             git(clone, "reset", "--quiet", "--hard", "FETCH_HEAD")
+        else:
+            refuse_foreign(clone, self.url, credentials(self.url))
         return clone
 
     def _remotely(self, clone: Path, *args: str) -> str:
@@ -193,6 +195,7 @@ class DataRepository:
         if not git(clone, "status", "--porcelain"):
             return False
         git(clone, "commit", "--quiet", "--message", message, env=_author(date))
+        git_locks.remove_stale(self.url)
         self._remotely(clone, "push", "--quiet", "origin", f"HEAD:refs/heads/{self.branch}")
         return True
 

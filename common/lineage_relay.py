@@ -2,7 +2,8 @@
 
 A thread sends what is due whenever the ledger has grown. The cursor is an event of the ledger itself, so that it is as
 durable, and as shared, as what it points into. Events go in their order, one at a time: where an answer is lost, the
-server is asked before anything is sent again. What it refuses for good becomes a dead letter.
+server is asked before anything is sent again. What it refuses for good becomes a dead letter; so does what it fails
+over for long, while it answers everything else: others wait behind it.
 """
 
 import contextlib
@@ -10,19 +11,20 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from common.errors import MlopsError
 from common.ledger import Event, Ledger
 from common.lineage_events import Due, events_of, needs_standing
+from common.lineage_letters import KIND, PATIENCE, letter, stuck_since
 from common.logger import get_logger
-from common.marquez_client import EventRefused, Marquez
+from common.marquez_client import EventFailed, EventRefused, Marquez
 
 if TYPE_CHECKING:
     from common.settings import Settings
 
 log = get_logger(__name__)
-KIND = "lineage"
 TELLING = ("run_started", "step_started", "step_ended", "run_ended")
 FLUSH_SECONDS = 2.0
 RETRY_SECONDS = 5.0
@@ -149,9 +151,23 @@ class _Pass:
                 return ""
             except MlopsError as error:
                 self._unsure = True
-                problem = error.message
+                failed = error
                 time.sleep(0.01 * attempt)
-        return problem
+        return "" if isinstance(failed, EventFailed) and self._is_given_up(due, failed) else failed.message
+
+    def _is_given_up(self, due: Due, failed: EventFailed) -> bool:
+        """Set an event aside that a server fails over for long, though it answers otherwise."""
+        try:
+            self._client.ping()
+        except MlopsError:
+            return False
+        since = stuck_since(self._ledger, due)
+        if since is None:
+            self._note("stuck", {"stuck": [due.seq, due.number]})
+        if since is None or datetime.now(UTC) - since < PATIENCE:
+            return False
+        self._set_aside(due, failed)
+        return True
 
     def _deal_with(self, due: Due) -> None:
         if self._unsure and self._client.has(due.event):
@@ -162,19 +178,17 @@ class _Pass:
             self._client.send(due.event)
             self._sent.append(due)
         except EventRefused as refusal:
-            self._dead += 1
-            self._cursor = Cursor(due.seq, due.number)
-            self._note("dead", letter(due, refusal))
-            log.warning("a lineage event was refused and is set aside", job=due.job, cause=refusal.said)
+            self._set_aside(due, refusal)
+
+    def _set_aside(self, due: Due, why: EventRefused | EventFailed) -> None:
+        self._dead += 1
+        self._cursor = Cursor(due.seq, due.number)
+        self._note("dead", letter(due, why))
+        log.warning("a lineage event was refused and is set aside", job=due.job, cause=why.said)
 
     def _note(self, state: str, more: dict[str, object] | None = None) -> None:
         self._since_note = 0
         self._ledger.append("lineage", KIND, state=state, body={"cursor": list(self._cursor), **(more or {})})
-
-
-def letter(due: Due, refusal: EventRefused) -> dict[str, object]:
-    """What is kept of an event that was refused: where it is in the ledger, and why."""
-    return {"job": due.job, "type": due.kind, "run_id": due.run_id, "status": refusal.status, "said": refusal.said}
 
 
 def cursor_of(ledger: Ledger) -> Cursor:

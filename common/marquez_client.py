@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from common import retry
 from common.errors import AccessRefused, ConfigError, MlopsError, Unavailable
+from common.patience import patience
 from common.settings import Marquez as Section
 from common.settings import without_credentials
 
@@ -31,6 +32,14 @@ class EventRefused(MlopsError):
         self.status, self.said = status, said
 
 
+class EventFailed(Unavailable):
+    """The server failed with 500: over this very event, or over everything."""
+
+    def __init__(self, place: str, said: str) -> None:
+        super().__init__(f"The lineage server at {place} answered 500: {said}", HINT)
+        self.status, self.said = 500, said
+
+
 class NoSuchNode(MlopsError):
     """Lineage knows no dataset or job of this name."""
 
@@ -47,13 +56,15 @@ class Marquez:
         return without_credentials(self.settings.url)
 
     def send(self, event: Document) -> None:
-        """Send one event, once. Raises EventRefused, or Unavailable: then nobody knows whether it was stored."""
+        """Send one event, once. Raises EventRefused; or Unavailable (EventFailed for 500): it may be stored, or not."""
         answer = self._request("POST", "/api/v1/lineage", json=event)
         if answer.status_code in (200, 201):
             return
         said = " ".join(answer.text.split())[:300]
         if 400 <= answer.status_code < 500 and answer.status_code not in NOT_ABOUT_THE_EVENT:
             raise EventRefused(answer.status_code, said)
+        if answer.status_code == 500:
+            raise EventFailed(self.place, said)
         raise self._unavailable(f"answered {answer.status_code}: {said}")
 
     def has(self, event: Document) -> bool:
@@ -100,13 +111,14 @@ class Marquez:
             raise self._garbage()
         return found
 
-    @retry.http
     def get(self, path: str, **query: str) -> Any:
         """The JSON of an answer, asked for again where that may help. Raises NoSuchNode for 404, else Unavailable."""
-        return self._json(path, **query)
+        return self._read(self._request("GET", f"/api/v1{path}", send=self._insist, params=query), path, query)
 
     def _json(self, path: str, **query: str) -> Any:
-        answer = self._request("GET", f"/api/v1{path}", params=query)
+        return self._read(self._request("GET", f"/api/v1{path}", params=query), path, query)
+
+    def _read(self, answer: "requests.Response", path: str, query: dict[str, str]) -> Any:
         if answer.status_code in (401, 403):
             raise AccessRefused(f"{self.place} refused us ({answer.status_code}).", "Set MLOPS_MARQUEZ__TOKEN.")
         if answer.status_code == 404:
@@ -134,17 +146,29 @@ class Marquez:
 
     # Calling
 
-    def _request(self, verb: str, path: str, **more: Any) -> "requests.Response":
+    def _request(self, verb: str, path: str, send: Any = None, **more: Any) -> "requests.Response":
         import requests
 
         if not self.settings.url:
             raise ConfigError("No lineage server is configured.", "Set marquez.url, or marquez.embedded: true.")
         url = self.settings.url.rstrip("/") + path
-        deadlines = (CONNECT_SECONDS, self.settings.timeout_seconds)
         try:
-            return self._session.request(verb, url, timeout=deadlines, allow_redirects=False, **more)
+            return (send or self._send)(verb, url, **more)
+        except requests.HTTPError as error:
+            raise self._unavailable(f"answered {error.response.status_code}") from error
         except (requests.RequestException, ValueError) as error:  # ValueError: urllib3 cannot read the URL
             raise self._unavailable(f"does not answer ({type(error).__name__})") from error
+
+    def _send(self, verb: str, url: str, **more: Any) -> "requests.Response":
+        deadlines = (patience(CONNECT_SECONDS), patience(self.settings.timeout_seconds))
+        return self._session.request(verb, url, timeout=deadlines, allow_redirects=False, **more)
+
+    @retry.http
+    def _insist(self, verb: str, url: str, **more: Any) -> "requests.Response":
+        answer = self._send(verb, url, **more)
+        if answer.status_code in (429, 502, 503, 504):
+            answer.raise_for_status()
+        return answer
 
     @cached_property
     def _session(self) -> "requests.Session":

@@ -1,24 +1,15 @@
 """The model registry: MLflow, with the life of a version in tags, and aliases that follow from them.
 
 Tags (common.model_versions) are the truth and are written in one call with the version; `settle` derives the aliases
-`champion` and `candidate` from them, and may be repeated after any crash. Every run and version carries the key
-of the step that made it, and is looked up by it first: MLflow itself would register the same model twice. So
-MLflow's own retries, which send a POST again without looking, are off: common.retry.mlflow repeats, and looks.
+`champion` and `candidate` from them, and may be repeated after any crash. Every version carries the key of the step
+that made it, and is looked up by it first: MLflow itself would register the same model twice.
 """
 
-import contextlib
-import os
-import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import cached_property
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Mapping
 
-from common import retry
-from common.errors import AccessRefused, GateRefused, MlopsError, StepFailed, Unavailable
+from common.errors import GateRefused
 from common.logger import get_logger
+from common.mlflow_runs import MlflowRuns
 from common.model_versions import (
     CHAMPION,
     HELD,
@@ -33,92 +24,16 @@ from common.model_versions import (
     champion_of,
     first_eligible,
 )
-from common.settings import Mlflow as Section
 
 __all__ = ["Registry", "Version"]
 
 log = get_logger(__name__)
-T = TypeVar("T")
-
-PROBE_SECONDS = 3
 # Tags that are no longer true of a version that became champion after all.
 OF_THE_FALLEN = frozenset({"rejected_because", "retired_by", "held_because"})
-QUIET = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-    "MLFLOW_LOGGING_LEVEL": "ERROR",
-    "GIT_PYTHON_REFRESH": "quiet",
-}
-# Each would lead MLflow to a server, run or experiment that the configuration does not name.
-MISLEADING = (
-    "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME",
-)  # fmt: skip
 
 
-@dataclass(frozen=True)
-class RunFacts:
-    """What a training noted about itself."""
-
-    parameters: Mapping[str, str]
-    metrics: Mapping[str, float]
-    started_utc: datetime
-
-
-class Registry:
-    """One MLflow server. Nothing connects, and MLflow is not imported, before it is used."""
-
-    def __init__(self, settings: Section) -> None:
-        self.settings = settings
-
-    @cached_property
-    def client(self) -> Any:
-        """MLflow's client, after a quick look whether the server is there: its own retries take half a minute."""
-        self.probe()
-        self.prepare_environment()
-        from mlflow import MlflowClient
-
-        _import_without_feast()
-        return MlflowClient(self.settings.tracking_uri, registry_uri=self.settings.tracking_uri)
-
-    def probe(self) -> None:
-        """Raise Unavailable, within PROBE_SECONDS, when no server answers."""
-        import requests
-
-        try:
-            status = requests.get(f"{self.settings.tracking_uri}/health", timeout=PROBE_SECONDS).status_code
-        except requests.RequestException as error:
-            raise self._unavailable(type(error).__name__) from error
-        if status >= 500:
-            raise self._unavailable(f"it answered {status}")
-
-    def ping(self) -> str:
-        """The server's version. Raises Unavailable."""
-        import requests
-
-        self.probe()
-        try:
-            return f"MLflow {requests.get(f'{self.settings.tracking_uri}/version', timeout=PROBE_SECONDS).text.strip()}"
-        except requests.RequestException as error:
-            raise self._unavailable(type(error).__name__) from error
-
-    def probe_write(self) -> None:
-        """Tag the experiment that every server has: the least that needs the right to write."""
-        self._repeat(lambda: self.client.set_experiment_tag("0", "mlops.write_probe", "ok"))
-
-    def prepare_environment(self) -> None:
-        """Set what MLflow reads from the environment only: deadlines, silence, credentials; ours, not the user's."""
-        os.environ.update(QUIET)
-        for name in MISLEADING + (("MLFLOW_TRACKING_TOKEN",) if self.settings.embedded else ()):
-            os.environ.pop(name, None)
-        secret = self.settings.password.get_secret_value()
-        wanted = {"MLFLOW_TRACKING_USERNAME": self.settings.username, "MLFLOW_TRACKING_PASSWORD": secret}
-        for name, value in wanted.items():
-            os.environ.pop(name, None)
-            if value:
-                os.environ[name] = value
+class Registry(MlflowRuns):
+    """The versions of one server's models, and its runs."""
 
     # Reading
 
@@ -143,61 +58,7 @@ class Registry:
         versions = self.versions(name)
         return candidate_of(versions, champion_of(versions, self._aliases(name).get("champion")))
 
-    def run_facts(self, run_id: str) -> RunFacts:
-        """What a run noted: its parameters, its metrics, when it began."""
-        run = self._repeat(lambda: self.client.get_run(run_id))
-        started = datetime.fromtimestamp(run.info.start_time / 1000, UTC)
-        return RunFacts(dict(run.data.params), dict(run.data.metrics), started)
-
-    def attach(self, run_id: str, files: Path, folder: str) -> None:
-        """Put everything in `files` among the artifacts of a run, under `folder`; what is there is replaced."""
-        self._repeat(lambda: self.client.log_artifacts(run_id, str(files), folder))
-
-    def artifacts(self, run_id: str, names: Collection[str]) -> dict[str, bytes]:
-        """Those of the named files that are at the root of a run's artifacts."""
-
-        def fetch() -> dict[str, bytes]:
-            there = [each.path for each in self.client.list_artifacts(run_id) if each.path in names]
-            with tempfile.TemporaryDirectory() as directory:
-                return {
-                    name: Path(self.client.download_artifacts(run_id, name, directory)).read_bytes() for name in there
-                }
-
-        return self._repeat(fetch)
-
-    def run_page(self, run_id: str) -> str:
-        """Where a person looks at a run."""
-        experiment = self._repeat(lambda: self.client.get_run(run_id).info.experiment_id)
-        return f"{self.settings.tracking_uri}/#/experiments/{experiment}/runs/{run_id}"
-
     # Writing
-
-    def record_run(
-        self,
-        experiment: str,
-        key: str,
-        *,
-        name: str,
-        parameters: Mapping[str, Any],
-        metrics: Mapping[str, float],
-        tags: Mapping[str, str],
-        files: Path,
-        log_model: Callable[[], str],
-    ) -> tuple[str, str]:
-        """Record one training as a run; returns its id and the URI of its model.
-
-        A finished run of this key is returned as it is; what a killed one left is deleted. `log_model` is called
-        inside the run and returns the model's URI. Everything in `files` becomes its artifacts.
-        """
-
-        def find_or_make() -> tuple[str, str]:
-            experiment_id = self._experiment(experiment)
-            known = self._finished_run(experiment_id, key)
-            return known or self._new_run(
-                experiment_id, {**tags, KEY: key}, name, parameters, metrics, files, log_model
-            )
-
-        return self._repeat(find_or_make)
 
     def register(self, name: str, key: str, *, run_id: str, source: str, tags: Mapping[str, str]) -> Version:
         """Make the version of this key, tags and all in one call, unless it is there."""
@@ -330,17 +191,6 @@ class Registry:
         log.info("registered", model=name, version=made.version, state=tags.get(STATE))
         return Version(name, str(made.version), run_id, tags)
 
-    def _experiment(self, name: str) -> str:
-        from mlflow.exceptions import MlflowException
-
-        known = self.client.get_experiment_by_name(name)
-        if known:
-            return str(known.experiment_id)
-        try:
-            return str(self.client.create_experiment(name))
-        except MlflowException:  # somebody was first
-            return str(self.client.get_experiment_by_name(name).experiment_id)
-
     def _registered_model(self, name: str) -> None:
         from mlflow.exceptions import MlflowException
 
@@ -349,69 +199,6 @@ class Registry:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-
-    def _finished_run(self, experiment_id: str, key: str) -> tuple[str, str] | None:
-        for run in self.client.search_runs([experiment_id], f"tags.`{KEY}` = '{key}'"):
-            models = run.outputs.model_outputs if run.outputs else []
-            if run.info.status == "FINISHED" and models:
-                return run.info.run_id, f"models:/{models[-1].model_id}"
-            self.client.delete_run(run.info.run_id)
-        return None
-
-    def _new_run(
-        self,
-        experiment_id: str,
-        tags: Mapping[str, str],
-        name: str,
-        parameters: Mapping[str, Any],
-        metrics: Mapping[str, float],
-        files: Path,
-        log_model: Callable[[], str],
-    ) -> tuple[str, str]:
-        import mlflow
-
-        mlflow.set_tracking_uri(self.settings.tracking_uri)
-        with mlflow.start_run(experiment_id=experiment_id, run_name=name, tags=dict(tags)) as run:
-            mlflow.log_params(dict(parameters))
-            mlflow.log_metrics(dict(metrics))
-            mlflow.log_artifacts(str(files))
-            source = log_model()
-        return run.info.run_id, source
-
-    # Errors
-
-    def _unavailable(self, why: str) -> Unavailable:
-        return Unavailable(
-            f"MLflow at {self.settings.tracking_uri} does not answer: {why}.",
-            "Start it, or set mlflow.tracking_uri; `python -m common doctor` shows what is up.",
-        )
-
-    def _repeat(self, function: Callable[..., T], *args: Any) -> T:
-        """Repeat a call that looks for its effect first, while its error may pass."""
-        with self._translated():
-            return retry.mlflow.call(function, *args)
-
-    @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except MlopsError:
-            raise
-        except Exception as error:
-            if not any(kind.__module__.startswith(("mlflow", "requests")) for kind in type(error).__mro__):
-                raise
-            raise self._explained(error) from error
-
-    def _explained(self, error: Exception) -> MlopsError:
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        if retry.mlflow.is_transient(error):
-            return self._unavailable(first_line)
-        if any(code in first_line for code in ("error code 401", "error code 403", "PERMISSION_DENIED")):
-            return AccessRefused(
-                f"MLflow at {self.settings.tracking_uri} refused the user {self.settings.username or '(none)'}.",
-                "Set mlflow.username and MLOPS_MLFLOW__PASSWORD.",
-            )
-        return StepFailed(f"MLflow at {self.settings.tracking_uri} refused: {first_line}")
 
 
 def _of_key(versions: tuple[Version, ...], key: str) -> Version | None:
@@ -426,18 +213,3 @@ def _refuse_a_third(candidate: Version, told: Version | None, standing: Version 
             f"version {candidate.version} is not promoted.",
             "It was compared with another champion: try it again.",
         )
-
-
-def _import_without_feast() -> None:
-    """Keep MLflow's first request from importing Feast, which takes 5 seconds.
-
-    Feast registers itself as a plugin that adds headers to MLflow's requests; other plugins stay.
-    """
-    from mlflow.utils import plugins
-
-    original = plugins.get_entry_points
-    plugins.get_entry_points = lambda group: [each for each in original(group) if each.name != "feast"]
-    try:
-        import mlflow.tracking.request_header.registry  # noqa: F401
-    finally:
-        plugins.get_entry_points = original

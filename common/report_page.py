@@ -137,7 +137,7 @@ def _beside(uri: str, fetch: Fetch, directory: Path) -> str:
     if not content:
         return ""
     name = f"pages/{hashlib.sha256(content).hexdigest()[:12]}-{uri.rsplit('/', 1)[-1]}"
-    write_atomically(directory / name, content)
+    write_atomically(directory / name, content, 0o600)  # a page may show people
     return name
 
 

@@ -7,7 +7,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from common.lineage_events import Due
-from common.lineage_relay import KIND, TELLING, due_of
+from common.lineage_letters import REVIVED, letters
+from common.lineage_relay import TELLING, Cursor, due_after, due_of
+from common.marquez_client import EventFailed, EventRefused
 
 if TYPE_CHECKING:
     from common.ledger import Event, Ledger
@@ -31,9 +33,25 @@ def due_since(ledger: "Ledger", since: datetime) -> list[Due]:
     return [due for due in whole if _at(due) >= since and (due.run_id, due.kind) not in refused]
 
 
-def letters(ledger: "Ledger") -> "list[Event]":
-    """The dead letters, as the ledger has them."""
-    return [event for event in ledger.of_kind(KIND) if event.state == "dead"]
+def revived(client: "Marquez", ledger: "Ledger", run: str) -> list[Due]:
+    """Send the dead letters again. Returns those that the server takes now; the others stay dead."""
+    taken = []
+    for letter in letters(ledger):
+        due = _event_of(ledger, letter)
+        try:
+            if not client.has(due.event):
+                client.send(due.event)
+        except (EventRefused, EventFailed):
+            continue
+        ledger.append(run, REVIVED, body={"run_id": due.run_id, "type": due.kind})
+        taken.append(due)
+    return taken
+
+
+def _event_of(ledger: "Ledger", letter: "Event") -> Due:
+    """The event that a letter is about: the last that its cursor had passed."""
+    seq, number = letter.body["cursor"]
+    return next(due_after(ledger, Cursor(seq, number - 1)))
 
 
 def check(client: "Marquez", due: Sequence[Due]) -> Checked:

@@ -6,7 +6,7 @@ Returns  LineageStored, with the events that the server refused for good
 Raises   StepFailed (1) where the server takes events and does not have them; Unavailable (69) where it does not answer
 
 Lineage is sent while steps run; this step sends what was left, and asks the server whether due = stored. Always runs.
-Run it alone:  python uc4_data_lineage/uc4_01_emit_lineage_openlineage.py
+Run it alone:  python uc4_data_lineage/uc4_01_emit_lineage_openlineage.py [--resend-refused]
 """
 
 from datetime import UTC, datetime, timedelta
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from common.cli import main
 from common.errors import StepFailed, Unavailable
+from common.flags import Flag
 from common.step import step
 from common.tools import Tools
 from uc4_data_lineage.results import DeadLetter, LineageStored
@@ -22,16 +23,22 @@ if TYPE_CHECKING:
     from common.ledger import Ledger
     from common.lineage_events import Due
 
+FLAGS = (
+    Flag("--resend-refused", "uc4.resend_refused", "BOOL", "offer the events again that the server refused", "true"),
+)
+
 
 @step(needs=("marquez",), settings=("uc4.verify_days",), deadline_seconds=600, always=True)
 def run(tools: Tools) -> LineageStored:
     """Send what is due, compare it with what is stored, and send what was lost."""
     from common.ledger import opened
-    from uc4_data_lineage.delivery import check, due_since
+    from uc4_data_lineage.delivery import check, due_since, revived
 
     since = datetime.now(UTC) - timedelta(days=tools.settings.uc4.verify_days)
     with opened(tools.settings) as ledger:
         sent = delivered(tools, ledger)
+        if tools.settings.uc4.resend_refused:
+            sent += revived(tools.marquez, ledger, tools.context.run_id)
         due = due_since(ledger, since)
         seen = check(tools.marquez, due)
         if seen.missing:
@@ -80,7 +87,7 @@ def note_mended(tools: Tools, ledger: "Ledger", sent: "list[Due]") -> None:
 
 def stored(tools: Tools, ledger: "Ledger", due: int, sent: "list[Due]", doubled: int, since: datetime) -> LineageStored:
     """The result: all that is due is there."""
-    from uc4_data_lineage.delivery import letters
+    from common.lineage_letters import letters
 
     mended = ledger.latest("lineage_mended")
     fields = tuple(DeadLetter.model_fields)

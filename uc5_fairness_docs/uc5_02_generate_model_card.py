@@ -102,9 +102,9 @@ def published(tools: Tools, champion: "Version", files: dict[str, bytes]) -> dic
 def point(tools: Tools, champion: "Version", page: str) -> None:
     """Tag the version with its card, and with the bytes that the card describes."""
     wanted = {"model_card": page, "model_card_digest": champion.digest}
-    if not wanted.items() <= champion.tags.items():
+    if is_new := not wanted.items() <= champion.tags.items():
         tools.mlflow.tag(champion, **wanted)
-        tools.context.effect("model_card", f"{champion.name} v{champion.version}", uri=page)
+    tools.context.effect("model_card", f"{champion.name} v{champion.version}", is_new, uri=page)
 
 
 def observe(tools: Tools) -> dict[str, Any]:

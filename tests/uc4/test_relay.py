@@ -4,8 +4,6 @@ import json
 import os
 import uuid
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -14,23 +12,10 @@ from common.ledger import Ledger
 from common.lineage_relay import Cursor, Relay, cursor_of, deliver, due_after
 from common.marquez_client import Marquez
 from common.settings import Marquez as Section
-from tests.conftest import EmbeddedPlatform
 from tests.floor.conftest import ToyWorld, wait_for
 from tests.uc4.faulty import always, at_random, faulty
 from tests.uc4.story import Moved, Story, moved
 from tests.uc4.test_events import CUSTOMERS, SNAPSHOT
-
-
-@pytest.fixture
-def story(tmp_path: Path) -> Iterator[Story]:
-    told = Story(tmp_path, f"relay-{uuid.uuid4().hex[:8]}")
-    yield told
-    told.ledger.close()
-
-
-@pytest.fixture
-def server(platform: EmbeddedPlatform) -> str:
-    return str(platform.addresses()["marquez"]["url"])
 
 
 def client(url: str, timeout: float = 30) -> Marquez:
@@ -118,25 +103,6 @@ def test_a_lost_cursor_makes_no_event_twice(story: Story, server: str, monkeypat
         again = deliver(story.ledger, client(server))
     assert (again.sent, again.found) == ((), due)
     exactly_once_in_order(story, server, due)
-
-
-def test_an_event_that_is_refused_becomes_a_dead_letter_and_the_others_go_on(story: Story, server: str) -> None:
-    due = tell(story, 1)
-    refused = []
-
-    class Picky(Marquez):
-        def send(self, event: dict[str, object]) -> None:
-            if event["eventType"] == "COMPLETE" and "uc1_02" in str(event["job"]):
-                event = {**event, "producer": None}
-                refused.append(event)
-            super().send(event)
-
-    done = deliver(story.ledger, Picky(client(server).settings))
-    assert (len(done.sent), done.dead, len(refused)) == (due - 1, 1, 1)
-    (letter,) = [event for event in story.ledger.of_kind("lineage") if event.state == "dead"]
-    assert (letter.body["job"], letter.body["status"]) == ("uc1.uc1_02_do", 422)
-    assert "producer must not be null" in letter.body["said"]
-    assert deliver(story.ledger, client(server)).sent == ()
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 429])
