@@ -13,10 +13,17 @@ SHORTEST_IN_BASE64 = 8  # fewer letters are met by chance
 def forms(secret: str) -> frozenset[str]:
     """The secret itself, and as it stands in a URL, a form, JSON, a repr, a shell's line, HTML and a Basic login."""
     in_urls = {quote(secret, safe=""), quote(secret), quote_plus(secret)}
-    escaped = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]}
-    quoted = {shlex.quote(secret), html.escape(secret)}
     folded = {form.lower() if "%" in form else form for form in in_urls}
-    return frozenset({secret, *in_urls, *folded, *escaped, *quoted, *_in_base64(secret)})
+    once = _escaped(secret)
+    twice = {form for each in once for form in _escaped(each)}  # the repr of a list of JSON texts, for one
+    quoted = {shlex.quote(secret), html.escape(secret)}
+    return frozenset({secret, *in_urls, *folded, *once, *twice, *quoted, *_in_base64(secret)})
+
+
+def _escaped(text: str) -> set[str]:
+    """Inside JSON, and inside a repr, whose quotes depend on what stands beside it."""
+    in_json = {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
+    return {*in_json, repr(text)[1:-1], repr(f"\"'{text}")[4:-1], text.replace("\\", "\\\\")}
 
 
 def _in_base64(secret: str) -> Iterator[str]:
