@@ -22,6 +22,7 @@ from common.git_command import address, credentials, git, in_our_words, refuse_f
 from common.git_objects import commit_tree, parsed, tree_with
 from common.logger import get_logger
 from common.process import CommandFailed
+from common.publish import settle
 from common.settings import Git as Section
 from common.transient import Verdict
 
@@ -205,7 +206,7 @@ class GitRepository:
         for path in (aside, self._path):
             shutil.rmtree(path, ignore_errors=True)
         git(self._path.parent, "init", "--quiet", "--bare", "--template=", "--", str(aside))
-        aside.rename(self._path)
+        settle(aside, self._path)
 
 
 def _wait_for(descriptor: int, path: Path) -> None:

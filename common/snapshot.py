@@ -15,7 +15,7 @@ from common.extract import run as extract
 from common.minio_client import ObjectStore
 from common.paths import state_dir
 from common.postgres import Postgres
-from common.publish import sweep_temporaries
+from common.publish import settle, sweep_temporaries
 from common.stored import download_parquet
 
 
@@ -45,7 +45,7 @@ def take(postgres: Postgres, store: ObjectStore, wanted: Wanted, latest_key: str
         noted = {"digest": found.digest, "rows": str(found.rows)}
         stored = store.publish(key, found.path, noted)
         if stored.sha256 == found.sha256:
-            found.path.replace(_cached(stored.uri))
+            settle(found.path, _cached(stored.uri))
     _point_latest(store, key, latest_key, stored.sha256)
     path = fetch(store, stored.uri, stored.sha256)
     return Snapshot(
