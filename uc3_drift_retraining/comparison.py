@@ -11,6 +11,7 @@ from churn.customers import holdout_mask
 from churn.features import FeatureColumns, as_features, as_labels
 from common.logger import get_logger
 from common.minio_errors import NoSuchObject
+from common.stored import open_model, rows_of
 from uc3_drift_retraining.results import Population
 
 if TYPE_CHECKING:
@@ -66,19 +67,15 @@ def ids(tools: "Tools", uri: str, entity: str) -> "set[object]":
 
 
 def answers(tools: "Tools", version: "Version", rows: "pd.DataFrame") -> "Probabilities":
-    """What a model says of these customers."""
+    """What a model says of these customers. Raises InvalidData where its bytes are not those of its digest."""
     from churn.model import onnx_probabilities, session
 
-    schema = tools.minio.get_json(tools.minio.key(f"{version.uri}/schema.json"))
-    columns = FeatureColumns(tuple(schema["numeric"]), tuple(schema["categorical"]))
-    onnx = tools.minio.get_bytes(tools.minio.key(f"{version.uri}/model.onnx"))
-    return onnx_probabilities(session(onnx), as_features(rows, columns))
+    model = open_model(tools.minio, version.uri, version.digest)
+    columns = FeatureColumns(model.schema.numeric, model.schema.categorical)
+    return onnx_probabilities(session(model.onnx), as_features(rows, columns))
 
 
 def read(tools: "Tools", uri: str, columns: list[str] | None = None) -> "pd.DataFrame":
     """Rows of a snapshot."""
-    import io
-
-    import pyarrow.parquet as pq
-
-    return pq.read_table(io.BytesIO(tools.minio.get_bytes(tools.minio.key(uri))), columns=columns).to_pandas()
+    frame: pd.DataFrame = rows_of(tools.minio, uri, columns).to_pandas()
+    return frame

@@ -62,8 +62,7 @@ def fresh_snapshot(tools: "Tools") -> "Snapshot":
     taken = snapshot.take(
         tools.postgres, tools.minio, wanted, f"{uc1.raw_data_path.removesuffix('.parquet')}-fresh.parquet"
     )
-    if taken.created:
-        tools.context.effect("object", taken.uri, rows=taken.rows, digest=taken.digest)
+    tools.context.effect("object", taken.uri, taken.created, rows=taken.rows, digest=taken.digest)
     return taken
 
 
