@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from common.config_sources import (
     Layer,
+    assigned_above,
     dotenv_layer,
     environment_layer,
     leaves,
@@ -82,7 +83,8 @@ def _layers(environment: str | None, config_file: Path | None, overrides: tuple[
     given = config_file or os.environ.get("MLOPS_CONFIG_FILE")
     path = Path(given) if given else ROOT / "config.yaml"
     base = yaml_layer(path, required=bool(given))
-    top = [dotenv_layer(ROOT / ".env"), environment_layer(os.environ), overrides_layer(overrides)]
+    top = [dotenv_layer(ROOT / ".env"), environment_layer(os.environ)]
+    top.append(overrides_layer((*assigned_above(os.environ), *overrides)))
     if environment:
         top.append(Layer("--env", {"environment": environment}))
     name = str(_merged([base, *top]).get("environment", "development"))

@@ -3,6 +3,7 @@
 Each source becomes a Layer, a nested dict with a name, so that the loader can say where a value came from.
 """
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from common.settings import Settings
 
 MAX_FILE_BYTES = 256 * 1024
 MAX_SECRET_BYTES = 64 * 1024
+ASSIGNMENTS = "MLOPS_SET"  # what --set said, for child processes
 
 # The tools' own variables, honoured where their section is remote, ignored where it is embedded.
 TOOL_VARIABLES = {
@@ -87,6 +89,17 @@ def tool_variables_layer(remote_sections: set[str], environ: Mapping[str, str]) 
 def ignored_tool_variables(embedded_sections: set[str], environ: Mapping[str, str] = os.environ) -> list[str]:
     """The tools' variables that are set and that an embedded section ignores, for `doctor`."""
     return sorted(n for n, path in TOOL_VARIABLES.items() if environ.get(n) and path.split(".")[0] in embedded_sections)
+
+
+def assigned_above(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """What the process that started this one was given by --set. As variables, keys would lose their case."""
+    try:
+        said = json.loads(environ.get(ASSIGNMENTS, "[]"))
+    except ValueError:
+        said = None
+    if not isinstance(said, list) or not all(isinstance(each, str) for each in said):
+        raise ConfigError(f"{ASSIGNMENTS} is no JSON list of texts such as a.b=value.", "Unset it, or use --set.")
+    return tuple(said)
 
 
 def overrides_layer(assignments: tuple[str, ...]) -> Layer:

@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 POLL_SECONDS = 5
+MOST_MISSED = 12  # looks in a row that a run under way may be missed: about a minute
 PROBE_SECONDS = 3
 SUCCEEDED = "SUCCEEDED"
 REFUSED = (401, 403)
@@ -179,11 +181,21 @@ class ClusterPipelines:
         return str(submitted.run_id)
 
     def _ended(self, run_id: str, deadline_seconds: float) -> PipelineRun:
-        try:
-            run = self._client.wait_for_run_completion(run_id, deadline_seconds, POLL_SECONDS)
-        except TimeoutError:
-            raise DeadlineExceeded(f"Pipeline run {run_id} did not end within {deadline_seconds:g} s.") from None
-        return PipelineRun(run_id, run.state, run.error.message if run.error else "")
+        """Wait for any state that is an end. kfp's own wait knows no cancelled run, and asks on after a 401."""
+        end, missed = time.monotonic() + deadline_seconds, 0
+        while True:
+            try:
+                run, missed = self._client.get_run(run_id), 0
+            except Exception as error:  # as in _translated; a server that is away for a moment is asked again
+                missed += 1
+                if missed > MOST_MISSED or not isinstance(self._explained(error), Unavailable):
+                    raise
+            else:
+                if run.state not in UNDER_WAY:
+                    return PipelineRun(run_id, run.state, run.error.message if run.error else "")
+            if time.monotonic() > end:
+                raise DeadlineExceeded(f"Pipeline run {run_id} did not end within {deadline_seconds:g} s.")
+            time.sleep(POLL_SECONDS)
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from common import anchors, lineage, logger, platform
 from common.cli import tell
 from common.config import load_settings, state_dir
+from common.config_sources import ASSIGNMENTS, assigned_above
 from common.errors import ExitCode, Expired
 from common.failures import Failure, explain
 from common.ledger import Ledger, ledger_file
@@ -65,9 +66,8 @@ def export(options: argparse.Namespace) -> None:
         os.environ["MLOPS_ENVIRONMENT"] = options.env
     if config := options.config or os.environ.get("MLOPS_CONFIG_FILE"):
         os.environ["MLOPS_CONFIG_FILE"] = str(Path(config).absolute())
-    for assignment in options.set:
-        path, _, value = assignment.partition("=")
-        os.environ["MLOPS_" + path.strip().upper().replace(".", "__")] = value
+    if options.set:
+        os.environ[ASSIGNMENTS] = json.dumps([*assigned_above(os.environ), *options.set])
 
 
 @contextlib.contextmanager

@@ -59,7 +59,7 @@ class Uc3(_Part):
     pushgateway_url: HttpUrl = Field("", description="Prometheus Pushgateway for the gauges; empty: only a file.")
     pipeline: DnsLabel = Field("churn-training", description="Name of the published Kubeflow pipeline that retrains.")
     fresh: tuple[str, ...] = Field(
-        ("customers", "customers_latest"), min_length=1, description="Tables that retraining learns from, labelled."
+        (), description="Labelled tables that retraining learns from; empty: UC1's own table or query."
     )
     cooldown_hours: float = Field(6, ge=0, description="No second retraining within so many hours.")
     retrainings_per_day: int = Field(3, ge=0, description="At most so many within 24 hours; 0: never.")

@@ -53,7 +53,7 @@ def _answer(version: "Version", waits: bool) -> Answer:
 
 
 def fresh_snapshot(tools: "Tools") -> "Snapshot":
-    """The labelled rows of uc3.fresh, as UC1's ingestion takes them, beside its own snapshots."""
+    """The labelled rows of uc3.fresh, or of UC1's source, as UC1's ingestion takes them, beside its own snapshots."""
     from common import snapshot
     from common.source_tables import wanted_from
 
@@ -90,12 +90,13 @@ def package_of(tools: "Tools") -> tuple[str, bytes]:
 def train(tools: "Tools", package: bytes, snapshot_uri: str, champion: "Version") -> None:
     """Run the pipeline to its end. It makes the features itself. Raises what its component said was wrong."""
     from common.pipeline_errors import error_key, left_error
+    from common.pipeline_settings import told
 
     name, key = tools.settings.uc3.pipeline, tools.context.key
     tools.minio.delete(error_key(name, key))
     arguments = {
         "snapshot_uri": snapshot_uri, "features_uri": "", "key": key, "champion_uri": champion.uri,
-        "algorithms": list(tools.settings.uc1.algorithms),
+        "algorithms": list(tools.settings.uc1.algorithms), "settings": told(tools.settings),
     }  # fmt: skip
     ended = tools.kubeflow.run(name, package, arguments, key=key, deadline_seconds=DEADLINE_SECONDS - 60)
     if not ended.succeeded:

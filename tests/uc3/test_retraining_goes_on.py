@@ -11,7 +11,10 @@ import pytest
 
 from churn.retraining import Budget, Decision, decided
 from common.model_versions import Version, candidate_of, champion_of
+from common.postgres import Source
 from common.settings_uc1 import Uc1
+from common.settings_uc3 import Uc3
+from common.source_tables import wanted_from
 from uc3_drift_retraining import retrain
 from uc3_drift_retraining import uc3_02_trigger_retrain_kubeflow as step
 from uc3_drift_retraining.comparison import compared
@@ -72,3 +75,12 @@ def test_rows_without_an_id_are_compared_with_nobodys_and_end_no_run() -> None:
     store = SimpleNamespace(key=lambda uri: uri, get_bytes=lambda _: file.getvalue())
     tools: Any = SimpleNamespace(minio=store, settings=SimpleNamespace(uc1=Uc1(entity=None, label="left")))
     assert compared(tools, "s3://fresh", version(1, "champion"), [version(2, "proposed")]) == ()
+
+
+def test_fresh_rows_are_uc1s_own_where_no_tables_are_named() -> None:
+    nowhere: Any = None
+    gym = Uc1(table="gym members", label="Left?", event_time="joined", as_of=datetime(2026, 1, 1, tzinfo=UTC))
+    wanted = wanted_from(nowhere, gym, Uc3().fresh)
+    assert (wanted.source, wanted.as_of) == (Source(table="gym members"), None)
+    query = Uc1(query="SELECT 1 AS gone", label="gone")
+    assert wanted_from(nowhere, query, Uc3().fresh).source == Source(query="SELECT 1 AS gone")

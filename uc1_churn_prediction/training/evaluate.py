@@ -37,9 +37,9 @@ class Champion:
     notes: tuple[str, ...] = ()
 
 
-def run(champion_uri: str, key: str, frame_path: str, models_path: str, evaluations_path: str) -> None:
+def run(champion_uri: str, key: str, frame_path: str, models_path: str, evaluations_path: str, said: str = "") -> None:
     """Write <algorithm>/evaluation.json and four pictures for each model."""
-    with component(key) as (settings, store):
+    with component(key, said) as (settings, store):
         frame, columns = read_frame(Path(frame_path))
         held = frame[frame[HOLDOUT]]
         champion = measured_champion(store, champion_uri, held)
