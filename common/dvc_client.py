@@ -7,6 +7,7 @@ a snapshot that S3 has already. Data go to S3 before the commit goes to git: eve
     git clone URL && cd ... && AWS_ENDPOINT_URL=... AWS_ACCESS_KEY_ID=... AWS_SECRET_ACCESS_KEY=... dvc pull
 """
 
+import fcntl
 import hashlib
 import os
 import re
@@ -133,14 +134,16 @@ class DataRepository:
         if not self.url:
             raise ConfigError("dvc.git_url is empty: there is no data repository.", "Set dvc.git_url.")
         self.path.mkdir(parents=True, exist_ok=True)
-        for left in self.path.glob(f"{WORKS}*"):
-            _remove(left)
-        work = Path(tempfile.mkdtemp(dir=self.path, prefix=WORKS))
+        with _held(self.path):  # nobody sweeps between the making of a directory and its being held
+            _sweep(self.path)
+            work = Path(tempfile.mkdtemp(dir=self.path, prefix=WORKS))
+            held = _hold(work)
         try:
             yield self._fetched(work / "data")
         finally:
             _remove(work)
 
+            os.close(held)
     def _fetched(self, clone: Path) -> Path:
         clone.mkdir()
         git(clone, "init", "--quiet", "--initial-branch", self.branch)
@@ -221,6 +224,39 @@ def _pointer(clone: Path, name: str) -> str:
         return ""
     (out,) = yaml.safe_load(file.read_text())["outs"]
     return str(out["md5"])
+
+def _hold(path: Path) -> int:
+    """A lock on a directory that ends with this process, whatever ends it; wait for it. Returns its descriptor."""
+    descriptor = os.open(path, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return descriptor
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    descriptor = _hold(path)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what killed runs left: nobody holds it any more. What a run beside us works in stays."""
+    for left in path.glob(f"{WORKS}*"):
+        try:
+            descriptor = os.open(left, os.O_RDONLY)
+        except FileNotFoundError:  # its run ended just now
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        else:
+            _remove(left)
+        finally:
+            os.close(descriptor)
+
 
 
 def _md5(path: Path) -> str:

@@ -254,6 +254,24 @@ def test_ping_and_the_write_probe_change_nothing(repository: DataRepository, ori
             look()
 
 
+def test_whoever_looks_leaves_a_clone_that_somebody_works_in_and_sweeps_what_a_killed_run_left(
+    repository: DataRepository, origin: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repository.path / "work-left" / "data").mkdir(parents=True)
+    beside, really = DataRepository(repository.settings, repository.path), repository._push_data
+
+    def looked_at_meanwhile(clone: Path, name: str, md5: str) -> None:
+        beside.ping()
+        beside.probe_write()
+        assert [path.name for path in repository.path.iterdir()] == [clone.parent.name]
+        really(clone, name, md5)
+
+    monkeypatch.setattr(repository, "_push_data", looked_at_meanwhile)
+    made = commit(repository, file)
+    assert history(origin) == [made.commit]
+    assert list(repository.path.iterdir()) == []
+
+
 def test_a_store_that_refuses_leaves_no_commit(repository: DataRepository, origin: Path, file: Path) -> None:
     wrong = repository.store.settings.model_copy(update={"secret_key": SecretStr("wrong")})
     settings = repository.settings.model_copy(update={"minio": wrong})
