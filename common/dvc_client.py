@@ -20,12 +20,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
 from common import retry
 from common.errors import AccessRefused, ConfigError, StepFailed, Unavailable
-from common.git_command import address, credentials, environment, git, in_our_words
+from common.git_command import address, credentials, environment, git, host_of, in_our_words
 from common.logger import get_logger
 from common.minio_client import ObjectStore
 from common.process import CommandFailed, run_command
@@ -142,8 +143,8 @@ class DataRepository:
             yield self._fetched(work / "data")
         finally:
             _remove(work)
-
             os.close(held)
+
     def _fetched(self, clone: Path) -> Path:
         clone.mkdir()
         git(clone, "init", "--quiet", "--initial-branch", self.branch)
@@ -156,7 +157,14 @@ class DataRepository:
 
     def _remotely(self, clone: Path, *args: str) -> str:
         """A git command that reaches the remote: it alone gets the credentials, by its environment."""
-        return git(clone, *args, env=credentials(self.url))
+        return git(clone, *args, env=self._credentials())
+
+    def _credentials(self) -> dict[str, str]:
+        """Those of `dvc`, else of the URL; where there are none, those that `git` has for the same host."""
+        dvc, other = self.settings.dvc, self.settings.git
+        own = dvc.username or dvc.password.get_secret_value() or urlsplit(self.url).username
+        chosen = dvc if own or host_of(self.url) != host_of(other.deployments_url) else other
+        return credentials(self.url, chosen.username, chosen.password.get_secret_value())
 
     def _declare(self, clone: Path) -> None:
         """The repository's own set-up: where files are kept. Addresses and keys stay with whoever pulls."""
@@ -217,14 +225,6 @@ class DataRepository:
         return f"{self.prefix}/files/md5/{md5[:2]}/{md5[2:]}"
 
 
-def _pointer(clone: Path, name: str) -> str:
-    """The MD5 that the clone's pointer file has for `name`; empty without one."""
-    file = clone / f"{name}.dvc"
-    if not file.exists():
-        return ""
-    (out,) = yaml.safe_load(file.read_text())["outs"]
-    return str(out["md5"])
-
 def _hold(path: Path) -> int:
     """A lock on a directory that ends with this process, whatever ends it; wait for it. Returns its descriptor."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -257,6 +257,14 @@ def _sweep(path: Path) -> None:
         finally:
             os.close(descriptor)
 
+
+def _pointer(clone: Path, name: str) -> str:
+    """The MD5 that the clone's pointer file has for `name`; empty without one."""
+    file = clone / f"{name}.dvc"
+    if not file.exists():
+        return ""
+    (out,) = yaml.safe_load(file.read_text())["outs"]
+    return str(out["md5"])
 
 
 def _md5(path: Path) -> str:

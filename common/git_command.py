@@ -69,6 +69,12 @@ def address(url: str) -> str:
     return clean.replace("://", f"://{user}@", 1) if user and parts.scheme.endswith("ssh") else clean
 
 
+def host_of(url: str) -> tuple[str, str]:
+    """Scheme and host:port, without a user: where credentials are good for."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc.rpartition("@")[2].lower()
+
+
 def credentials(url: str, username: str = "", password: str = "") -> dict[str, str]:
     """Environment that lets git log in, at this URL only: with what is given, else with what the URL holds.
 

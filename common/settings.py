@@ -150,6 +150,8 @@ class Dvc(Service):
     git_url: str = Field("", description="Git URL of the data repository.")
     prefix: str = Field("dvc", description="Prefix in the bucket for DVC's files.")
     branch: Branch = Field("main", description="Branch that versions are committed to.")
+    username: str = Field("", description="For https; without it and `password`, those of `git` on the same host.")
+    password: SecretStr = Field(SecretStr(""), description="Or a token; better: MLOPS_DVC__PASSWORD or password_file.")
 
 
 class Git(Service):

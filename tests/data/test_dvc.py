@@ -295,6 +295,27 @@ def test_the_password_of_the_url_is_used_and_shown_to_nobody(
     assert not [each for each in server.seen if any(secret in each for secret in secrets)]
 
 
+@pytest.mark.parametrize("section", ["dvc", "git"])
+def test_the_settings_credentials_open_the_data_repository_those_of_git_on_the_same_host_only(
+    repository: DataRepository, origin: Path, section: str
+) -> None:
+    with git_server(origin.parent, "user", "canary17", repository.path) as server:
+        host = f"http://127.0.0.1:{server.port}"
+        known = {"username": "user", "password": SecretStr("canary17")}
+        git_url, deployments = f"{host}/origin.git", f"{host}/deployments.git"
+        given = {"dvc": {"git_url": git_url}, "git": {"deployments_url": deployments}}
+        given[section] |= known
+        sections = {name: getattr(repository.settings, name).model_copy(update=each) for name, each in given.items()}
+        DataRepository(repository.settings.model_copy(update=sections), repository.path).probe_write()
+        elsewhere = sections["git"].model_copy(update={"deployments_url": "http://git.example.com/deployments.git"})
+        apart = DataRepository(repository.settings.model_copy(update={**sections, "git": elsewhere}), repository.path)
+        if section == "dvc":
+            apart.probe_write()
+        else:
+            with pytest.raises(AccessRefused):
+                apart.probe_write()
+
+
 def test_a_refused_password_is_not_told(repository: DataRepository, origin: Path, file: Path) -> None:
     with git_server(origin.parent, "user", "right", repository.path) as server:
         repository.url = f"http://user:canary17@127.0.0.1:{server.port}/origin.git"
