@@ -1,8 +1,8 @@
 """Every use case in order, under one lock and deadline: what cron calls.
 
 A model that UC3 proposes has its canary in the same run. A refusal (exit 3) of UC1 ends the run, one of UC5 keeps UC6
-away, any other leaves everything with the champion. `--keep-going` goes past a failure with what does not stand on it. UC4 is
-left out where there is no lineage server (`marquez.url`).
+away, any other leaves everything with the champion. `--keep-going` goes past a failure with what does not stand on it.
+UC4 is left out where there is no lineage server (`marquez.url`).
 
 Run it:  python run_all.py
 """

@@ -75,7 +75,10 @@ def test_a_run_that_takes_too_long_ends_with_its_own_code(toy: ToyWorld, seconds
 @pytest.mark.parametrize("environment", ["staging", "production"])
 def test_run_all_leaves_lineage_out_where_no_server_is_named_and_asks_one_that_is(environment: str) -> None:
     everything = [turn.name for turn in ALL]
-    for url, names in (("", [each for each in everything if each != "uc4"]), ("https://marquez.example.com", everything)):
+    for url, names in (
+        ("", [each for each in everything if each != "uc4"]),
+        ("https://marquez.example.com", everything),
+    ):
         given = (f"marquez.url={url}",) if url else ()
         settings = load_settings(environment, overrides=given)
         assert [turn.name for turn, _ in configured(chosen(ALL, None, None), settings)] == names
