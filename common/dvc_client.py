@@ -26,7 +26,7 @@ import yaml
 
 from common import retry
 from common.errors import AccessRefused, ConfigError, StepFailed, Unavailable
-from common.git_command import address, credentials, environment, git, host_of, in_our_words
+from common.git_command import address, author, credentials, environment, git, host_of, in_our_words
 from common.logger import get_logger
 from common.minio_client import ObjectStore
 from common.process import CommandFailed, run_command
@@ -35,7 +35,6 @@ from common.settings import Settings
 log = get_logger(__name__)
 
 DVC_SECONDS = 900
-AUTHOR = {"NAME": "MLOps pipeline", "EMAIL": "mlops@localhost"}
 WORKS = "work-"
 
 
@@ -104,7 +103,8 @@ class DataRepository:
     def probe_write(self) -> None:
         """Prove that the remote would take a push from us, without one."""
         with in_our_words("The data repository", self.url, "dvc.git_url"), self._clone() as clone:
-            git(clone, "commit", "--quiet", "--allow-empty", "--message", "probe", env=_author(datetime.now(UTC)))
+            who = author(self.settings.git, datetime.now(UTC))
+            git(clone, "commit", "--quiet", "--allow-empty", "--message", "probe", env=who)
             self._remotely(clone, "push", "--quiet", "--dry-run", "origin", f"HEAD:refs/heads/{self.branch}")
 
     def commit(self, file: Path, name: str, *, message: str, trailers: Mapping[str, str], date: datetime) -> Commit:
@@ -203,7 +203,7 @@ class DataRepository:
         git(clone, "add", "--all")
         if not git(clone, "status", "--porcelain"):
             return False
-        git(clone, "commit", "--quiet", "--message", message, env=_author(date))
+        git(clone, "commit", "--quiet", "--message", message, env=author(self.settings.git, date))
         self._remotely(clone, "push", "--quiet", "origin", f"HEAD:refs/heads/{self.branch}")
         return True
 
@@ -270,11 +270,6 @@ def _pointer(clone: Path, name: str) -> str:
 def _md5(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-
-
-def _author(date: datetime) -> dict[str, str]:
-    facts = {**AUTHOR, "DATE": date.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
-    return {f"GIT_{role}_{fact}": value for role in ("AUTHOR", "COMMITTER") for fact, value in facts.items()}
 
 
 def _message(subject: str, trailers: Mapping[str, str]) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
 NO_API = "http://prometheus.invalid"  # a name that never resolves (RFC 2606)
+IDENTITY = r"^[^<>\x00-\x1f]*[^<>\x00-\x20]$"  # what git takes as it is, in a commit's author
 Environment = Literal["development", "staging", "production"]
 
 
@@ -77,6 +78,7 @@ class Minio(Service):
     secret_key: SecretStr = Field(SecretStr(""), description="Better: MLOPS_MINIO__SECRET_KEY or secret_key_file.")
     bucket: Bucket = Field("mlops", description="The one bucket of this project.")
     region: str = Field("us-east-1", description="Region to sign for.")
+    ca_file: str = Field("", description="CA bundle of `endpoint`; empty: the system's.")
 
     @property
     def url(self) -> str:
@@ -161,6 +163,12 @@ class Git(Service):
     branch: str = Field("main", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Branch that Argo CD follows.")
     username: str = Field("", description="For https with a password or token; for ssh the agent knows.")
     password: SecretStr = Field(SecretStr(""), description="Or a token; better: MLOPS_GIT__PASSWORD or password_file.")
+    author_name: str = Field(
+        "MLOps pipeline", pattern=IDENTITY, description="Author of our commits, to both repositories."
+    )
+    author_email: str = Field(
+        "mlops@localhost", pattern=IDENTITY, description="The author's address; some hosts want one that they know."
+    )
 
 
 class Argocd(Service):
