@@ -18,11 +18,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.errors import AccessRefused, DeadlineExceeded, MlopsError, StepFailed, Unavailable
+from common.errors import AccessRefused, DeadlineExceeded, InvalidData, MlopsError, StepFailed, Unavailable
 from common.logger import get_logger
 from common.paths import state_dir
 from common.process import CommandFailed, run_command
 from common.settings import Kubeflow as Section
+from common.stored import RESTORE, json_object
 
 if TYPE_CHECKING:
     from common.minio_client import ObjectStore
@@ -76,7 +77,8 @@ class LocalPipelines:
         place = state_dir() / "pipelines" / run_id
         log_file = state_dir() / "logs" / f"{name}.log"
         shutil.rmtree(place, ignore_errors=True)
-        place.mkdir(parents=True)
+        temporary = place / "tmp"  # kfp leaves a directory there for each component
+        temporary.mkdir(parents=True)
         log_file.parent.mkdir(parents=True, exist_ok=True)
         file = place / f"{name}.yaml"
         file.write_bytes(package)
@@ -85,7 +87,8 @@ class LocalPipelines:
         try:
             run_command(
                 [*command, str(place / "root"), str(log_file)],
-                deadline_seconds=deadline_seconds, cwd=place, env={**os.environ, **ONE_THREAD},
+                deadline_seconds=deadline_seconds, cwd=place,
+                env={**os.environ, **ONE_THREAD, "TMPDIR": str(temporary)},
             )  # fmt: skip
         except CommandFailed as error:
             said = error.stderr.strip().splitlines() or [str(error)]
@@ -218,6 +221,9 @@ def publish_package(store: "ObjectStore", name: str, package: bytes) -> str:
 
 
 def published_package(store: "ObjectStore", name: str) -> tuple[str, bytes]:
-    """URI and content of the pipeline that was published last under `name`. Raises NoSuchObject."""
-    uri = str(store.get_json(f"pipelines/{name}/latest.json")["uri"])
-    return uri, store.get_bytes(store.key(uri))
+    """URI and content of the pipeline that was published last under `name`. Raises NoSuchObject, InvalidData."""
+    uri = str(json_object(store, store.uri(f"pipelines/{name}/latest.json"), "uri")["uri"])
+    package = store.get_bytes(store.key(uri))
+    if hashlib.sha256(package).hexdigest() not in uri:
+        raise InvalidData(f"{uri} is not the pipeline that was published under this digest.", RESTORE)
+    return uri, package

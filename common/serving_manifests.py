@@ -1,10 +1,13 @@
 """What we ask KServe for, as data: pure functions that return manifests, and that read what others made of them."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+from common import names
 from common.settings import Kserve, Minio
+from common.uris import model_uri
 
 Document = dict[str, Any]
 MODE = "serving.kserve.io/deploymentMode"
@@ -38,6 +41,20 @@ class Deployment:
     def place(self) -> str:
         """namespace/name, for messages."""
         return f"{self.namespace}/{self.service}"
+
+
+def checked(wanted: Deployment, schemes: Collection[str], buckets: Collection[str]) -> Deployment:
+    """The deployment, every name and address of it held against what it may be: they are a registry's tags.
+
+    Raises BadName (65), before a manifest has any of them.
+    """
+    names.model_name(wanted.model_name)
+    names.dns_label(wanted.namespace, "The namespace")
+    names.dns_label(wanted.service, "The service's name")
+    names.version(wanted.version)
+    names.digest(wanted.digest, "The model's digest")
+    model_uri(wanted.uri, wanted.digest, schemes, buckets)
+    return wanted
 
 
 @dataclass(frozen=True)
