@@ -7,9 +7,11 @@ the URL's user info; git is given the URL without it too, and the credentials by
 
 import base64
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -17,9 +19,13 @@ from common import retry
 from common.errors import AccessRefused, ConfigError, Unavailable
 from common.patience import ANSWER_SECONDS, patience
 from common.process import CommandFailed, run_command
+from common.settings import Git as Section
 from common.transient import GIT_FINAL
 
 DEADLINE_SECONDS = 60
+LONGEST_SAID = 600
+BRANCH_RULES = re.compile(r"protected branch|hook declined|GH013|rule violations|push declined", re.IGNORECASE)
+UNTRUSTED = re.compile(r"SSL certificate|certificate verification", re.IGNORECASE)
 # GIT_DIR and its like point a command inside a hook at another repository.
 KEPT = {"GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSL_CAINFO", "GIT_ASKPASS", "GIT_HTTP_USER_AGENT"}
 FIXED = (
@@ -55,14 +61,29 @@ def in_our_words(what: str, url: str, setting: str) -> Iterator[None]:
     except CommandFailed as error:
         shown = without_user(url)
         if retry.git.is_transient(error):
-            raise Unavailable(f"{what} at {shown} does not answer: {error.message}.", "Try again later.") from error
+            raise Unavailable(f"{what} at {shown} does not answer: {_said(error)}.", "Try again later.") from error
         if "is this a git repository" in error.stderr:
             raise _foreign(url) from error
         if "does not appear to be a git repository" in error.stderr or "not found" in error.stderr:
             raise ConfigError(f"There is no git repository at {shown}.", f"Create it, or set {setting}.") from error
         if GIT_FINAL.search(error.stderr):
-            raise AccessRefused(f"{what} at {shown} refused us: {error.message}.", "Mend the credentials.") from error
+            raise AccessRefused(f"{what} at {shown} refused us: {_said(error)}.", _hint(error.stderr)) from error
         raise
+
+
+def _said(error: CommandFailed) -> str:
+    """What the host said, which stands before git's own last line; where it said nothing, that line."""
+    lines = (line.removeprefix("remote:").strip() for line in error.stderr.splitlines() if line.startswith("remote:"))
+    said = " ".join(line for line in lines if re.search(r"\w", line))
+    return (said if len(said) <= LONGEST_SAID else said[:LONGEST_SAID] + " ...").rstrip(".") or error.message
+
+
+def _hint(printed: str) -> str:
+    if UNTRUSTED.search(printed):
+        return "Name the CA's file in the variable GIT_SSL_CAINFO."
+    if BRANCH_RULES.search(printed):
+        return "We push to the branch and open no merge requests: let this account push to it, or name another branch."
+    return "Mend the credentials."
 
 
 def refuse_foreign(where: Path, url: str, env: Mapping[str, str]) -> None:
@@ -96,6 +117,19 @@ def address(url: str) -> str:
     parts = urlsplit(url)
     clean, user = without_user(url), parts.username
     return clean.replace("://", f"://{user}@", 1) if user and parts.scheme.endswith("ssh") else clean
+
+
+def author(settings: Section, date: datetime) -> dict[str, str]:
+    """Environment that says whose a commit is, and of when: the same for the same arguments."""
+    when = date.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    facts = {"NAME": settings.author_name, "EMAIL": settings.author_email, "DATE": when}
+    return {f"GIT_{role}_{fact}": value for role in ("AUTHOR", "COMMITTER") for fact, value in facts.items()}
+
+
+def host_of(url: str) -> tuple[str, str]:
+    """Scheme and host:port, without a user: where credentials are good for."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc.rpartition("@")[2].lower()
 
 
 def credentials(url: str, username: str = "", password: str = "") -> dict[str, str]:

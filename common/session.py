@@ -25,7 +25,7 @@ from common.report import Run, closing_lines, write_report
 from common.runner import Runner
 from common.settings import Settings
 from common.tools import Tools
-from common.turns import Course, Part, Turn, chosen, steps_of
+from common.turns import Course, Part, Turn, chosen, configured, steps_of
 from common.watch import Watch
 
 log = logger.get_logger(__name__)
@@ -39,6 +39,7 @@ def run_session(turns: Sequence[Turn], options: argparse.Namespace) -> int:
     export(options)
     with logger.bound(run=run_id), run_lock(run_id, Path(sys.argv[0]).name, options.wait_lock):
         settings = ready_settings(parts, options)
+        parts = configured(parts, settings)
         mark_children(run_id)
         with opened_ledger(settings, options.wait_lock) as ledger:
             close_unfinished(ledger)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
 NO_API = "http://prometheus.invalid"  # a name that never resolves (RFC 2606)
+IDENTITY = r"^[^<>\x00-\x1f]*[^<>\x00-\x20]$"  # what git takes as it is, in a commit's author
 Environment = Literal["development", "staging", "production"]
 
 
@@ -78,6 +79,7 @@ class Minio(Service):
     secret_key: SecretStr = Field(SecretStr(""), description="Better: MLOPS_MINIO__SECRET_KEY or secret_key_file.")
     bucket: Bucket = Field("mlops", description="The one bucket of this project.")
     region: str = Field("us-east-1", description="Region to sign for.")
+    ca_file: str = Field("", description="CA bundle of `endpoint`; empty: the system's.")
 
     @property
     def url(self) -> str:
@@ -151,6 +153,8 @@ class Dvc(Service):
     git_url: GitUrl = Field("", description="Git URL of the data repository.")
     prefix: ObjectKey = Field("dvc", description="Prefix in the bucket for DVC's files.")
     branch: Branch = Field("main", description="Branch that versions are committed to.")
+    username: str = Field("", description="For https; without it and `password`, those of `git` on the same host.")
+    password: SecretStr = Field(SecretStr(""), description="Or a token; better: MLOPS_DVC__PASSWORD or password_file.")
 
 
 class Git(Service):
@@ -160,6 +164,12 @@ class Git(Service):
     branch: Branch = Field("main", description="Branch that Argo CD follows.")
     username: str = Field("", description="For https with a password or token; for ssh the agent knows.")
     password: SecretStr = Field(SecretStr(""), description="Or a token; better: MLOPS_GIT__PASSWORD or password_file.")
+    author_name: str = Field(
+        "MLOps pipeline", pattern=IDENTITY, description="Author of our commits, to both repositories."
+    )
+    author_email: str = Field(
+        "mlops@localhost", pattern=IDENTITY, description="The author's address; some hosts want one that they know."
+    )
 
 
 class Argocd(Service):

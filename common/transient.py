@@ -52,7 +52,8 @@ BROKEN_TRANSPORT = {
 }  # fmt: skip
 GIT_FINAL = re.compile(
     r"Authentication failed|Permission denied|could not read (Username|Password)|protected branch"
-    r"|pre-receive hook declined|fsck|returned error: 40[134]|not found",
+    r"|(pre-receive|update) hook declined|GH013|rule violations|push declined|SSL certificate"
+    r"|certificate verification|fsck|returned error: 40[134]|not found",
     re.IGNORECASE,
 )
 GIT_TRANSIENT = re.compile(

@@ -17,6 +17,7 @@ from common.step import Step
 
 if TYPE_CHECKING:
     from common.runner import Outcome
+    from common.settings import Settings
 
 Part = tuple["Turn", tuple[Step, ...]]
 
@@ -25,12 +26,14 @@ Part = tuple["Turn", tuple[Step, ...]]
 class Turn:
     """A pipeline's turn; it falls away where one of those that it `stands_on` failed, was refused or fell away.
 
-    With `if_proposed_by` it comes only where that pipeline has just made something that waits to be tried.
+    With `if_proposed_by` it comes only where that pipeline has just made something that waits to be tried, and with
+    `if_set` only where that setting is not empty: the address of a service that not everybody has.
     """
 
     pipeline: Pipeline
     stands_on: tuple[str, ...] = ()
     if_proposed_by: str = ""
+    if_set: str = ""
 
     @property
     def name(self) -> str:
@@ -62,6 +65,11 @@ def chosen(turns: Sequence[Turn], from_step: str | None, until: str | None) -> l
     kept = places[first : last + 1]
     parts = [(turn, tuple(step for n, step in kept if n == number)) for number, turn in enumerate(turns)]
     return [(turn, steps) for turn, steps in parts if steps]
+
+
+def configured(parts: Sequence[Part], settings: "Settings") -> list[Part]:
+    """Without the turns whose service is not configured. Where nothing else is asked for, the step itself says so."""
+    return [(turn, steps) for turn, steps in parts if not turn.if_set or settings.at(turn.if_set)] or list(parts)
 
 
 def steps_of(parts: Sequence[Part]) -> tuple[Step, ...]:

@@ -4,8 +4,11 @@ import json
 
 import pytest
 
+from common.config import load_settings
+from common.doctor import examine
 from common.errors import UsageError
-from common.turns import chosen
+from common.turns import chosen, configured
+from run_all import TURNS as ALL
 from tests.floor.conftest import ToyWorld
 
 TURNS = "run_turns.py"
@@ -83,3 +86,25 @@ def test_a_run_that_takes_too_long_ends_with_its_own_code(toy: ToyWorld, seconds
     run = toy.run("--deadline", seconds, TOY_SLEEP="30")
     assert run.returncode == 124
     assert f"The run did not end within {float(seconds):g} s." in run.stderr
+
+
+@pytest.mark.parametrize("environment", ["staging", "production"])
+def test_run_all_leaves_lineage_out_where_no_server_is_named_and_asks_one_that_is(environment: str) -> None:
+    everything = [turn.name for turn in ALL]
+    for url, names in (
+        ("", [each for each in everything if each != "uc4"]),
+        ("https://marquez.example.com", everything),
+    ):
+        given = (f"marquez.url={url}",) if url else ()
+        settings = load_settings(environment, overrides=given)
+        assert [turn.name for turn, _ in configured(chosen(ALL, None, None), settings)] == names
+    alone = chosen(ALL, "uc4", None)
+    assert configured(alone, load_settings(environment)) == alone, "its step says what is missing"
+
+
+def test_doctor_asks_no_lineage_server_where_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("common.doctor._look", lambda _tools, name: asked.append(name))
+    examine(load_settings("staging"))
+    assert "postgres" in asked
+    assert "marquez" not in asked
