@@ -76,7 +76,9 @@ def test_the_card_is_valid_and_says_what_ran(world: FairnessWorld, first: dict[s
     assert made["model_details"]["governance"]["fairness gate"] == "passed"
     metrics = {(m["type"], m.get("slice", "")): m for m in made["quantitative_analysis"]["performance_metrics"]}
     assert float(metrics[("roc_auc", "")]["value"]) == world.now().metrics["roc_auc"]
-    assert ("true_positive_rate", "gender: O") in metrics
+    rate = metrics[("true_positive_rate", "gender: O")]["confidence_interval"]
+    assert (rate["method"], rate["level"]) == ("Wilson", "0.95")
+    assert float(metrics[("equalized_odds_difference", "by gender")]["confidence_interval"]["level"]) > 0.99
     plots = {each["name"]: each["image"] for each in made["quantitative_analysis"]["graphics"]["collection"]}
     assert b64decode(plots["ROC curve"]) == b"a picture"
     assert b64decode(plots["Groups side by side"]).startswith(b"\x89PNG")
