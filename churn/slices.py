@@ -32,7 +32,7 @@ class Grouping:
     names: tuple[str, ...]
 
     def groups(self, values: "pd.Series[Any]") -> Groups:
-        """The group of each value. Raises UnseenGroup for one that is none of `names`, where OTHER is not among them."""
+        """The group of each value. Raises UnseenGroup for one that is none of `names` where OTHER is not among them."""
         found = _binned(values, self.edges) if self.edges else _named(values)
         allowed = {*self.names, NOT_KNOWN}
         if OTHER in self.names:
