@@ -75,7 +75,7 @@ State = Literal["holds", "open", "broken"]
 class Gap:
     """The largest difference of one criterion between the groups of one column.
 
-    `value` is what was measured, between `lower` and `higher` in `rate`; `low` and `high` is its interval.
+    `value` is what was measured, between `lower` and `higher` in `rate`; `low` and `high` is its interval at `level`.
     `surely` is the difference that is there beyond chance, and the fields called sure_ say between whom, in what, and
     how large it was measured there; "open" is above the limit, but maybe by chance.
     """
@@ -94,6 +94,7 @@ class Gap:
     sure_groups: tuple[str, str]
     sure_rate: str
     state: State
+    level: float
 
     @property
     def in_words(self) -> str:
@@ -156,7 +157,7 @@ def _gap(
     return Gap(
         criterion, column, limit, widest.value, widest.rate, widest.lower, widest.higher, widest.low, widest.high,
         max(sure.low, 0.0), sure.value, (sure.lower, sure.higher), sure.rate,
-        "broken" if broken else "open" if widest.value > limit else "holds",
+        "broken" if broken else "open" if widest.value > limit else "holds", level,
     )  # fmt: skip
 
 

@@ -9,7 +9,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 SCHEMA_VERSION = "0.0.2"
-Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Two ends, how they were computed, and how often such an interval holds the truth: 0.95."""
+
+    low: float
+    high: float
+    method: str
+    level: float
 
 
 @dataclass(frozen=True)
@@ -141,7 +150,8 @@ def _parameters(facts: Facts) -> dict[str, Any]:
 
 def _metric(metric: Metric) -> dict[str, Any]:
     ends = metric.interval and {
-        "lower_bound": f"{metric.interval[0]:.6f}", "upper_bound": f"{metric.interval[1]:.6f}"
+        "lower_bound": f"{metric.interval.low:.6f}", "upper_bound": f"{metric.interval.high:.6f}",
+        "method": metric.interval.method, "level": f"{metric.interval.level:g}",
     }  # fmt: skip
     return {
         "type": metric.name, "value": f"{metric.value:.6f}", "slice": metric.slice, "confidence_interval": ends,

@@ -31,6 +31,7 @@ class Difference(Result):
     value: float
     low: float
     high: float
+    level: float
     limit: float
     lower: str
     higher: str

@@ -1,5 +1,6 @@
 """The training pipeline: compiled to the same bytes, run from its YAML, once for a key, whatever kills it."""
 
+import importlib.metadata
 import json
 import os
 import signal
@@ -22,6 +23,7 @@ from common.config import load_settings
 from common.errors import ConfigError, GateRefused, InvalidData, StepFailed
 from common.kubeflow_client import PipelineRun, published_package
 from common.registry import Registry
+from common.software import code_sha256
 from common.tools import Tools
 from tests.model import people
 from tests.model.conftest import World
@@ -144,6 +146,9 @@ def test_the_run_in_mlflow_holds_metrics_with_intervals_pictures_signature_and_a
     assert run.data.tags["data_digest"] in run.data.tags["data_uri"]
     pictures = {each.path for each in registry.client.list_artifacts(version.run_id)}
     assert pictures >= {"roc.png", "calibration.png", "confusion_matrix.png", "importance.png", "evaluation.json"}
+    noted = json.loads(registry.artifacts(version.run_id, ("software.json",))["software.json"])
+    assert ["scikit-learn", importlib.metadata.version("scikit-learn")] in noted["packages"]
+    assert noted["code"]["sha256"] == code_sha256()
     mlflow.set_tracking_uri(world.settings.mlflow.tracking_uri)
     place = Path(mlflow.artifacts.download_artifacts(f"models:/{world.name}/2", dst_path=str(tmp_path)))
     signature = mlflow.models.Model.load(place).signature

@@ -168,6 +168,33 @@ def test_changing_a_customer_changes_the_answer_and_undoing_brings_it_back(opene
     assert text(opened, "b[data-score='1']") == before
 
 
+# Every change of a number that is said to turn a decision: whether it does, and whether it does one step before.
+TURNS = """
+return DATA.cases.flatMap((_, i) => {
+  choose(i);
+  const says = values => scoreOf(0, values) >= threshold(0), first = says(state.values);
+  return changesThatTurn().flatMap(({ name, here, to }) => {
+    const { kind, whole, range, grid } = DATA.features.find(each => each.name === name);
+    if (kind !== "number" || here === null) return [];
+    const before = to - Math.sign(to - here) * (whole ? 1 : (range[1] - range[0]) / 5e3);
+    const keeps = (here - before) * Math.sign(to - here) >= 0 || says({ ...state.values, [name]: before }) === first;
+    const turns = says({ ...state.values, [name]: to }) !== first;
+    return [{ turns, keeps, beyond: to < grid[0] || to > grid[grid.length - 1] }];
+  });
+});
+"""
+
+
+def test_a_change_that_turns_a_decision_is_the_nearest_between_the_values_tried_and_the_ends_are_tried(
+    opened: Any,
+) -> None:
+    found = opened.execute_script(TURNS)
+    assert len(found) > 20
+    assert all(each["turns"] and each["keeps"] for each in found)
+    assert any(each["beyond"] for each in found)
+    assert "of the values tried" in opened.find_element("css selector", "#what-if").text.lower()
+
+
 def test_where_people_are_left_out_nobody_of_the_table_is_on_the_page_and_it_says_so_and_works(
     driver: Any, holdout: Holdout, tmp_path: Path
 ) -> None:

@@ -18,7 +18,7 @@ from common.paths import ROOT
 from common.tools import Context
 from tests.conftest import EmbeddedPlatform
 from tests.uc2.world import ended, people, trained, variant
-from tests.uc5.world import FairnessWorld, biased
+from tests.uc5.world import NOTED, FairnessWorld, biased
 from uc5_fairness_docs import uc5_01_fairness_analysis_wit as fairness
 from uc5_fairness_docs import uc5_02_generate_model_card as card
 
@@ -76,7 +76,9 @@ def test_the_card_is_valid_and_says_what_ran(world: FairnessWorld, first: dict[s
     assert made["model_details"]["governance"]["fairness gate"] == "passed"
     metrics = {(m["type"], m.get("slice", "")): m for m in made["quantitative_analysis"]["performance_metrics"]}
     assert float(metrics[("roc_auc", "")]["value"]) == world.now().metrics["roc_auc"]
-    assert ("true_positive_rate", "gender: O") in metrics
+    rate = metrics[("true_positive_rate", "gender: O")]["confidence_interval"]
+    assert (rate["method"], rate["level"]) == ("Wilson", "0.95")
+    assert float(metrics[("equalized_odds_difference", "by gender")]["confidence_interval"]["level"]) > 0.99
     plots = {each["name"]: each["image"] for each in made["quantitative_analysis"]["graphics"]["collection"]}
     assert b64decode(plots["ROC curve"]) == b"a picture"
     assert b64decode(plots["Groups side by side"]).startswith(b"\x89PNG")
@@ -92,7 +94,11 @@ def test_the_evidence_names_the_bytes_and_what_was_installed(world: FairnessWorl
     assert found["data"]["sha256"] == world.tools.minio.stat(world.tools.minio.key(world.data_uri)).sha256
     sbom = world.json(uri.replace("evidence.json", "sbom.cdx.json"))
     assert sbom["bomFormat"] == "CycloneDX"
-    assert {"numpy", "scikit-learn"} <= {each["name"] for each in sbom["components"]}
+    assert [[each["name"], each["version"]] for each in sbom["components"]] == NOTED["packages"]
+    assert (found["code"]["of"], found["code"]["sha256"]) == ("training", "c" * 64)
+    started = world.tools.mlflow.run_facts(world.now().run_id).started_utc
+    assert sbom["metadata"]["timestamp"] == started.isoformat()
+    assert [len(each["dependsOn"]) for each in sbom["dependencies"] if each["ref"] == "model"] == [2]
     run = world.tools.mlflow.client.list_artifacts(world.now().run_id, "model_card")
     assert {Path(each.path).name for each in run} >= {"model_card.html", "model_card.json", "model_card.md"}
 
@@ -266,6 +272,21 @@ class TestRefusals:
         assert f'none surely above its limit <span class="badge big open">passed, {opens} open</span>' in page
         with pytest.raises(GateRefused, match="equalized odds"):
             fairness.run(world.tools_with(**tight, MLOPS_UC5__REFUSE_BY="point"))
+
+    def test_of_a_model_that_noted_no_software_the_evidence_is_of_the_cards_writer_and_says_so(
+        self, world: FairnessWorld, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("tests.uc5.world.RECORD", "another.json")
+        world.seed()
+        made: Any = card.run(world.tools, fairness.run(world.tools))
+        assert world.json(made.evidence)["code"]["of"] == "the environment that wrote the card"
+        sbom = world.json(made.evidence.replace("evidence.json", "sbom.cdx.json"))
+        assert sbom["metadata"]["properties"] == [
+            {"name": "environment", "value": "the environment that wrote the card"}
+        ]
+        assert "component" not in sbom["metadata"]
+        assert not any(each.get("dependsOn") for each in sbom["dependencies"])
+        assert sbom["metadata"]["timestamp"] > world.tools.mlflow.run_facts(world.now().run_id).started_utc.isoformat()
 
     def test_a_new_champion_is_noticed_compared_with_the_old_and_not_described_by_its_card(
         self, world: FairnessWorld

@@ -301,19 +301,38 @@ function curves() {
     { at: state.values[feature.name], score: scoreOf(0, state.values) })));
 }
 
-function flips() {
+// Tried are the points of the curve and both ends of the range; then, towards here, where between two of them it turns.
+function changesThatTurn() {
   const says = scoreOf(0, state.values) >= threshold(0), found = [];
   for (const feature of DATA.features) {
-    const here = state.values[feature.name];
-    const options = feature.grid.filter(v => v !== here && (scoreOf(0, { ...state.values, [feature.name]: v }) >= threshold(0)) !== says);
+    const here = state.values[feature.name], number = feature.kind === "number" && here !== null;
+    const turns = v => (scoreOf(0, { ...state.values, [feature.name]: v }) >= threshold(0)) !== says;
+    const far = v => number ? Math.abs(v - here) / (feature.deviation || 1) : 1;
+    const tried = [...feature.grid, ...(feature.range || [])].filter(v => v !== here), options = tried.filter(turns);
     if (!options.length) continue;
-    const far = v => feature.kind === "number" && here !== null ? Math.abs(v - here) / (feature.deviation || 1) : 1;
-    const to = lowest(options, far);
+    const nearest = lowest(options, far);
+    const to = number ? turningPoint(feature, turns, nearest, tried.filter(v => (v - here) * (nearest - here) > 0 && far(v) < far(nearest)).concat(here)) : nearest;
     found.push({ name: feature.name, here, to, far: far(to), score: scoreOf(0, { ...state.values, [feature.name]: to }) });
   }
-  found.sort((a, b) => a.far - b.far);
+  return found.sort((a, b) => a.far - b.far);
+}
+
+function flips() {
+  const found = changesThatTurn();
   $("flips").replaceChildren(found.length ? table(["", "from", "to", "score"], found.slice(0, 5).map(f => [f.name, shownValue(f.here), shownValue(f.to), percent(f.score)]))
-    : element("p", { class: "soft" }, DATA.models[0].answer ? "No single change turns it." : "Not known: the page cannot ask the model."));
+    : element("p", { class: "soft" }, DATA.models[0].answer ? "None of the values tried turns it." : "Not known: the page cannot ask the model."));
+}
+
+// From the last value that keeps the decision to the first that turns it, halved until they are as near as the control's steps.
+function turningPoint(feature, turns, turned, kept) {
+  let keeps = lowest(kept, v => Math.abs(v - turned));
+  const step = feature.whole ? 1 : (feature.range[1] - feature.range[0]) / 1e4;
+  while (Math.abs(turned - keeps) > step) {
+    const half = (turned + keeps) / 2, middle = feature.whole ? Math.round(half) : half;
+    if (middle === turned || middle === keeps) break;
+    if (turns(middle)) turned = middle; else keeps = middle;
+  }
+  return turned;
 }
 
 function nearest() {
