@@ -119,7 +119,7 @@ class Postgres:
         import sqlalchemy as sa
 
         schema, name = self.find_table(table)
-        target: sa.FromClause = sa.table(name, schema=schema)
+        target: FromClause = sa.table(name, schema=schema)
         newest = sa.func.max(sa.column(event_time)) if event_time else sa.null()
         ((kind,),) = self.rows(sa.text(_KIND), {"schema": schema, "name": name})
         if kind not in _WRITTEN:

@@ -27,7 +27,8 @@ SECTIONS = {"s3": ("minio", "endpoint"), "mlflow": ("mlflow", "tracking_uri"), "
 # The policies' 60 seconds and the clients' time limits, both in a tenth: what is told of a cell is ten times that.
 SCALE = 0.1
 HURRIED = {"MLOPS_RETRY_SECONDS": str(60 * SCALE), "MLOPS_TIMEOUT_SCALE": str(SCALE)}
-NEVER_SECONDS = 45.0
+# A run that has not ended by then never will, however busy the machine is.
+NEVER_SECONDS = 180.0
 PASSWORD = "canary-of-git-0123456789"
 W = TypeVar("W", bound=Universe)
 
@@ -125,8 +126,9 @@ class Stage:
 
 
 def _tries(said: str, strikes: list[str]) -> int:
-    """How often the first call that failed was tried: by the log of waits, or by equal requests."""
-    waits = [json.loads(line) for line in said.splitlines() if '"waiting before the next try"' in line]
+    """How often the first call of the step that failed was tried: by the log of waits, or by equal requests."""
+    lines = [json.loads(line) for line in said.splitlines() if '"waiting before the next try"' in line]
+    waits = [line for line in lines if "step" in line]  # after it, the audit trail's anchor is tried too
     attempts = []
     for wait in waits:
         if attempts and wait["attempt"] == 1:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.conftest import EmbeddedPlatform
 from tests.faults.held import Held
-from tests.faults.matrix import TOUCHED, cells, welcome_cells
+from tests.faults.matrix import TOUCHED, cells
 from tests.faults.stage import Stage, staged
 from tests.uc1.universe import Universe
 
@@ -30,9 +30,7 @@ def test_a_service_in_trouble_is_told_and_nothing_is_left_behind(step: str, serv
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_step_touches_what_the_table_says_and_does_without_lineage(step: str, stage: Stage) -> None:
+def test_a_step_touches_what_the_table_says(step: str, stage: Stage) -> None:
     calm = stage.run(step)
-    assert {service for service, count in calm.requests.items() if count} - {"marquez"} == set(TOUCHED[step])
-    held = Held(stage)
-    held.hold(step, welcome_cells(step))
-    assert held.wrong == []
+    touched = {service for service, count in calm.requests.items() if count}
+    assert touched - {"marquez"} == set(TOUCHED[step]) - {"marquez"}
