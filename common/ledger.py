@@ -296,6 +296,8 @@ def _make_whole(place: Path) -> None:
         engine = sa.create_engine(url, connect_args=_connect_args(url))
         sa.event.listen(engine, "connect", _sqlite_durable)
         _lay_out(engine)
+        with engine.connect() as connection:  # closing would do it too, and keep an error to itself
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         engine.dispose()
         sync(Path(name))
         with contextlib.suppress(FileExistsError):  # somebody else was first, and may have written to it by now
