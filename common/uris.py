@@ -98,7 +98,9 @@ def http_url(text: str, what: str = "The address") -> str:
 
 
 def _told(what: str, text: str) -> str:
-    return f"{what} {shown(text)}".lstrip()
+    """With the address; of one that names a user only how it begins, for in a broken one passwords lie anywhere."""
+    scheme, is_url, rest = text.partition("://")
+    return f"{what} {shown(f'{scheme}://...' if is_url and '@' in rest else text)}".lstrip()
 
 
 def _host(text: str, scheme: str) -> str:

@@ -105,7 +105,7 @@ MALFORMED = (
 )  # fmt: skip
 WELL_FORMED = (
     "https://bot:p%40%2F@h/d.git", "ssh://git@h/d.git", "git@h:d.git", "file:///a@b:c/d.git", "https://h/a@b/c",
-    "https://h:8443/c", "/a/path:with@signs", "http://[::1]:80/x",
+    "https://h:8443/c", "/a/path:with@signs",
 )  # fmt: skip
 
 

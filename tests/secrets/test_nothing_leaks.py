@@ -148,15 +148,14 @@ FAILURES: dict[str, tuple[str, tuple[str, ...], dict[str, str], int]] = {
         "MLOPS_MINIO__SECRET_KEY": "{git.password}"}, 77),
     "MLflow is away, its password in its URL": (UC1, ("-vv", "--from-step", "05", "--force"), {
         "MLOPS_MLFLOW__EMBEDDED": "false", "MLOPS_MLFLOW__TRACKING_URI": "http://bot:{url}@{closed}"}, 69),
-    "Kubernetes refuses the token": (UC1, ("-vv", "--from-step", "06", "--force"), {
-        **REMOTE,
-        "MLOPS_KUBERNETES__EMBEDDED": "false", "MLOPS_KUBERNETES__SERVER": "{kubernetes}",
+    "Kubernetes refuses the token": ("-m common", ("doctor", "--json"), {
+        **REMOTE, "MLOPS_KUBERNETES__EMBEDDED": "false", "MLOPS_KUBERNETES__SERVER": "{kubernetes}",
         "MLOPS_PROMETHEUS__EMBEDDED": "false", "MLOPS_KUBERNETES__TOKEN": "{git.password}"}, 77),
     "the data repository is away": (UC1, ("-v", "--from-step", "02", "--force"), {
         "MLOPS_DVC__GIT_URL": "http://bot:{url}@{closed}/data.git"}, 69),
     "the data repository refuses the password": (UC1, ("-vv", "--json", "--from-step", "02", "--force"), {
         "MLOPS_DVC__GIT_URL": "http://bot:wrong{url}@127.0.0.1:{git}/data.git"}, 77),
-    "the deployments repository refuses the password": ("uc6_gitops_deployment/run_pipeline.py", ("-vv", "--force"), {
+    "the deployments repository refuses the password": ("-m common", ("doctor",), {
         "MLOPS_GIT__EMBEDDED": "false", "MLOPS_GIT__DEPLOYMENTS_URL": "http://127.0.0.1:{git}/deployments.git"}, 77),
     "Kubeflow is away, a token in its URL": (UC1, ("-vv", "--from-step", "05", "--force"), {
         "MLOPS_KUBEFLOW__EMBEDDED": "false", "MLOPS_KUBEFLOW__HOST": "http://{url}@{closed}",
