@@ -14,12 +14,17 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Metric:
-    """A measured number, on everybody or on a slice such as "age: under 30"."""
+    """A measured number, on everybody or on a slice such as "age: under 30".
+
+    A difference between groups has its limit, and what the gate makes of it: "holds", "open" or "broken".
+    """
 
     name: str
     value: float
     interval: Interval | None = None
     slice: str = ""
+    limit: float | None = None
+    state: str = ""
 
 
 @dataclass(frozen=True)
@@ -138,7 +143,10 @@ def _metric(metric: Metric) -> dict[str, Any]:
     ends = metric.interval and {
         "lower_bound": f"{metric.interval[0]:.6f}", "upper_bound": f"{metric.interval[1]:.6f}"
     }  # fmt: skip
-    return {"type": metric.name, "value": f"{metric.value:.6f}", "slice": metric.slice, "confidence_interval": ends}
+    return {
+        "type": metric.name, "value": f"{metric.value:.6f}", "slice": metric.slice, "confidence_interval": ends,
+        "limit": "" if metric.limit is None else f"{metric.limit:g}", "state": metric.state,
+    }  # fmt: skip
 
 
 def _considerations(texts: Texts) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def yaml_layer(path: Path, required: bool = False) -> Layer:
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.", "Give a file with --config FILE.") from None
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:  # a date that is none, a key that is a map
-        raise ConfigError(f"{path} is not valid YAML: {_one_line(error)}") from None
+        raise ConfigError(f"{path} is not valid YAML: {strict_yaml.explained(error)}") from None
     if values is not None and not isinstance(values, dict):
         raise ConfigError(f"{path} must hold sections such as `postgres:`, not {type(values).__name__}.")
     if odd := next((path for path in _keys(values or {}) if not isinstance(path[-1], str)), None):
@@ -189,7 +189,3 @@ def _keys(values: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
     elif isinstance(values, list):
         for index, value in enumerate(values):
             yield from _keys(value, (*above, index))
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

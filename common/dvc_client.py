@@ -22,9 +22,9 @@ from typing import Any
 
 import yaml
 
-from common import retry
+from common import git_locks, retry
 from common.errors import AccessRefused, ConfigError, StepFailed, Unavailable
-from common.git_command import address, credentials, environment, git, in_our_words
+from common.git_command import address, credentials, environment, git, in_our_words, refuse_foreign
 from common.logger import get_logger
 from common.minio_client import ObjectStore
 from common.process import CommandFailed, run_command
@@ -149,6 +149,8 @@ class DataRepository:
         if self._remotely(clone, "ls-remote", "origin", head).strip():
             self._remotely(clone, "fetch", "--quiet", "--depth", "1", "origin", head)
             git(clone, "reset", "--quiet", "--hard", "FETCH_HEAD")
+        else:
+            refuse_foreign(clone, self.url, credentials(self.url))
         return clone
 
     def _remotely(self, clone: Path, *args: str) -> str:
@@ -164,9 +166,9 @@ class DataRepository:
             "[core]\n    remote = storage\n    analytics = false\n    check_update = false\n"
             f"['remote \"storage\"']\n    url = {self.remote}\n"
         )
-        config.write_text(wanted)
+        config.write_text(wanted, encoding="utf-8")
         local = f'[cache]\n    dir = {clone.parent / "cache"}\n    type = "hardlink,copy"\n'
-        (clone / ".dvc" / "config.local").write_text(local)
+        (clone / ".dvc" / "config.local").write_text(local, encoding="utf-8")
 
     def _add(self, clone: Path, file: Path, name: str) -> None:
         target = clone / name
@@ -193,6 +195,7 @@ class DataRepository:
         if not git(clone, "status", "--porcelain"):
             return False
         git(clone, "commit", "--quiet", "--message", message, env=_author(date))
+        git_locks.remove_stale(self.url)
         self._remotely(clone, "push", "--quiet", "origin", f"HEAD:refs/heads/{self.branch}")
         return True
 
@@ -219,7 +222,7 @@ def _pointer(clone: Path, name: str) -> str:
     file = clone / f"{name}.dvc"
     if not file.exists():
         return ""
-    (out,) = yaml.safe_load(file.read_text())["outs"]
+    (out,) = yaml.safe_load(file.read_text(encoding="utf-8"))["outs"]
     return str(out["md5"])
 
 

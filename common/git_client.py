@@ -16,9 +16,9 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
-from common import names, retry
+from common import git_locks, names, retry
 from common.errors import ConfigError, Locked
-from common.git_command import address, credentials, git, in_our_words
+from common.git_command import address, credentials, git, in_our_words, refuse_foreign
 from common.git_objects import commit_tree, parsed, tree_with
 from common.logger import get_logger
 from common.process import CommandFailed
@@ -152,6 +152,7 @@ class GitRepository:
         head = f"refs/heads/{self.branch}"
         found = self._remotely("ls-remote", "--", self._address, head).split()
         if not found:
+            refuse_foreign(self._path, self.url, {**PROTOCOLS, **self._credentials()})
             git(self._path, "update-ref", "-d", REMOTE_HEAD)
             return ""
         if self._parsed(f"{found[0]}^{{commit}}") != found[0]:
@@ -192,6 +193,7 @@ class GitRepository:
             for left in self._path.rglob("*.lock"):
                 log.warning("removing a lock that a killed git left in our own clone", file=left.name)
                 left.unlink(missing_ok=True)
+            git_locks.remove_stale(self.url)
             self._ensure_clone()
             yield
 

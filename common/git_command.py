@@ -7,6 +7,7 @@ the URL's user info; git is given the URL without it too, and the credentials by
 
 import base64
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,9 +28,12 @@ FIXED = (
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Our environment without what would redirect git, and with what keeps it from asking."""
+    """Our environment without what would redirect git, and with what keeps it from asking.
+
+    And from writing where it is only to look: a killed `git status` would leave a lock in the user's own checkout.
+    """
     own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name in KEPT}
-    quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C.UTF-8"}
+    quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C.UTF-8", "GIT_OPTIONAL_LOCKS": "0"}
     return {"GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=5", **own, **quiet, **(extra or {})}
 
 
@@ -49,11 +53,33 @@ def in_our_words(what: str, url: str, setting: str) -> Iterator[None]:
         shown = without_user(url)
         if retry.git.is_transient(error):
             raise Unavailable(f"{what} at {shown} does not answer: {error.message}.", "Try again later.") from error
+        if "is this a git repository" in error.stderr:
+            raise _foreign(url) from error
         if "does not appear to be a git repository" in error.stderr or "not found" in error.stderr:
             raise ConfigError(f"There is no git repository at {shown}.", f"Create it, or set {setting}.") from error
         if GIT_FINAL.search(error.stderr):
             raise AccessRefused(f"{what} at {shown} refused us: {error.message}.", "Mend the credentials.") from error
         raise
+
+
+def refuse_foreign(where: Path, url: str, env: Mapping[str, str]) -> None:
+    """Where a remote seems to be empty: raise Unavailable unless it is a git server that says so.
+
+    Over HTTP git takes a page of a single line, a proxy's for example, for a repository without branches.
+    """
+    if not url.startswith(("http://", "https://")):
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        packets = Path(directory) / "packets"
+        git(where, "ls-remote", "--", address(url), env={**env, "GIT_TRACE_PACKET": str(packets)})
+        if not packets.exists() or "packet:" not in packets.read_text(errors="replace"):
+            raise _foreign(url)
+
+
+def _foreign(url: str) -> Unavailable:
+    return Unavailable(
+        f"What answers at {without_user(url)} is no git server.", "Correct the URL, and look for proxies in between."
+    )
 
 
 def without_user(url: str) -> str:

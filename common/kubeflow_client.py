@@ -77,7 +77,8 @@ class LocalPipelines:
         place = state_dir() / "pipelines" / run_id
         log_file = state_dir() / "logs" / f"{name}.log"
         shutil.rmtree(place, ignore_errors=True)
-        place.mkdir(parents=True)
+        temporary = place / "tmp"  # kfp leaves a directory there for each component
+        temporary.mkdir(parents=True)
         log_file.parent.mkdir(parents=True, exist_ok=True)
         file = place / f"{name}.yaml"
         file.write_bytes(package)
@@ -86,7 +87,8 @@ class LocalPipelines:
         try:
             run_command(
                 [*command, str(place / "root"), str(log_file)],
-                deadline_seconds=deadline_seconds, cwd=place, env={**os.environ, **ONE_THREAD},
+                deadline_seconds=deadline_seconds, cwd=place,
+                env={**os.environ, **ONE_THREAD, "TMPDIR": str(temporary)},
             )  # fmt: skip
         except CommandFailed as error:
             said = error.stderr.strip().splitlines() or [str(error)]

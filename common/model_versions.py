@@ -88,7 +88,12 @@ def first_eligible(versions: Iterable[Version]) -> Version | None:
 
 
 def candidate_of(versions: Iterable[Version], champion: Version | None) -> Version | None:
-    """The newest that may become champion: made after the champion, of bytes that nobody has judged in use.
+    """The newest of those that may be tried against the champion."""
+    return max(rivals_of(versions, champion), key=lambda each: each.number, default=None)
+
+
+def rivals_of(versions: Iterable[Version], champion: Version | None) -> tuple[Version, ...]:
+    """Who may become champion: made after the champion, of bytes that nobody has judged in use.
 
     Who is older was there when the champion was chosen. Whose bytes were champion, or failed a canary or in
     production, was tried already: it comes back only where a person names it.
@@ -96,8 +101,7 @@ def candidate_of(versions: Iterable[Version], champion: Version | None) -> Versi
     known = tuple(versions)
     tried = {each.digest for each in known if _was_tried(each)} | ({champion.digest} if champion else set())
     after = champion.number if champion else 0
-    rivals = (each for each in known if each.is_eligible and each.number > after and each.digest not in tried)
-    return max(rivals, key=lambda each: each.number, default=None)
+    return tuple(each for each in known if each.is_eligible and each.number > after and each.digest not in tried)
 
 
 def _was_tried(version: Version) -> bool:

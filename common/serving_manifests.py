@@ -17,6 +17,8 @@ CANARY_VERSION_NOTE, CANARY_DIGEST_NOTE = "mlops/canary-version", "mlops/canary-
 CONCLUDED_NOTE = "mlops/concluded"
 CREDENTIALS_SECRET = "mlops-object-store"  # noqa: S105 - the name of a Secret, not a secret
 PORT = 8080
+# By these the chart of Prometheus finds a pod; KServe copies them from the ServingRuntime to every pod, a canary's too.
+SCRAPED = {"prometheus.io/scrape": "true", "prometheus.io/port": str(PORT), "prometheus.io/path": "/metrics"}
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,8 @@ def serving_runtime(namespace: str, kserve: Kserve, minio: Minio) -> Document:
         "apiVersion": "serving.kserve.io/v1alpha1", "kind": "ServingRuntime",
         "metadata": {"name": kserve.runtime, "namespace": namespace},
         "spec": {
+            "annotations": dict(SCRAPED), "protocolVersions": ["v1", "v2"], "containers": [container],
             "supportedModelFormats": [{"name": "onnx", "version": "1", "autoSelect": True}],
-            "protocolVersions": ["v1", "v2"], "containers": [container],
         },
     }  # fmt: skip
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from common import anchors, lineage, logger, platform
 from common.cli import tell
-from common.config import load_settings, secrets_of, state_dir
+from common.config import load_settings, state_dir
 from common.errors import ExitCode, Expired
 from common.failures import Failure, explain
 from common.ledger import Ledger, ledger_file
@@ -54,14 +54,13 @@ def ready_settings(parts: Sequence[Part], options: argparse.Namespace) -> Settin
     needs = {need for step in steps_of(parts) for need in step.needs}
     if platform.ensure_up(settings, needs, options.no_start, welcome={"marquez"}):
         settings = load()
-    for section in (*settings.services().values(), settings.ledger, settings.alerts):
-        logger.hide(*secrets_of(section).values())
     return settings
 
 
 def export(options: argparse.Namespace) -> None:
     """Let child processes, the platform and pipeline components, load the same settings from any directory."""
     os.environ["MLOPS_STATE_DIR"] = str(state_dir())
+    os.environ["PYTHONUTF8"] = "1"  # text is UTF-8 for them too, whatever the locale
     if options.env:
         os.environ["MLOPS_ENVIRONMENT"] = options.env
     if config := options.config or os.environ.get("MLOPS_CONFIG_FILE"):

@@ -170,7 +170,7 @@ class Argocd(Service):
     ca_file: str = Field("", description="CA bundle of `server`; empty: the system's.")
     namespace: DnsLabel = Field("argocd", description="Namespace that Argo CD keeps its objects in.")
     application: DnsNameOrEmpty = Field("", description="Name of the Application; empty: <model>-<environment>.")
-    project: DnsNameOrEmpty = Field("", description="Name of the AppProject; empty: as the Application.")
+    project: DnsNameOrEmpty = Field("", description="An AppProject that is there; empty: one of our own is made.")
     destination: HttpUrl = Field("https://kubernetes.default.svc", description="Cluster as Argo CD knows it.")
     repository_url: GitUrl = Field("", description="Where Argo CD finds the repository; empty: as git says.")
 

@@ -190,7 +190,7 @@ def read_roles(store: ObjectStore, uri: str) -> Roles:
 
     key = store.key(uri)
     refuse_exchanged(store, key)
-    with store.filesystem().open_input_file(f"{store.bucket}/{key}") as file, as_parquet(uri):
+    with store.opened(key) as file, as_parquet(uri):
         return Roles(**_said(pq.ParquetFile(file), uri)["roles"])
 
 

@@ -1,6 +1,7 @@
 """The new models beside the old one, on hold-out customers: those who are new to the old model, and those who are not.
 
 Who is held out follows from the customer's id alone, so that no model has learned from anybody it is judged by here.
+Rows without an id are numbered anew in each snapshot: there, nobody can say whom the old model has learned from.
 """
 
 from collections.abc import Sequence
@@ -26,11 +27,17 @@ FEWEST = 50
 
 
 def compared(tools: "Tools", snapshot_uri: str, old: "Version", new: "Sequence[Version]") -> tuple[Population, ...]:
-    """Both populations for each new version; one that is too small, or of one class only, is left out."""
+    """Both populations for each new version; one that is too small, or of one class only, is left out.
+
+    None where uc1.entity names no id.
+    """
     from churn import performance
 
-    uc1, held = tools.settings.uc1, held_out(tools, snapshot_uri)
-    known = held[str(uc1.entity)].isin(ids(tools, old.tags.get("data_uri", "")))
+    uc1 = tools.settings.uc1
+    if not uc1.entity:
+        return ()
+    held = held_out(tools, snapshot_uri, uc1.entity)
+    known = held[uc1.entity].isin(ids(tools, old.tags.get("data_uri", ""), uc1.entity))
     found = []
     for name, rows in ((NEW, held[~known]), (KNOWN, held[known])):
         labels = as_labels(rows[uc1.label], uc1.positive_label)
@@ -44,15 +51,14 @@ def compared(tools: "Tools", snapshot_uri: str, old: "Version", new: "Sequence[V
     return tuple(found)
 
 
-def held_out(tools: "Tools", snapshot_uri: str) -> "pd.DataFrame":
+def held_out(tools: "Tools", snapshot_uri: str, entity: str) -> "pd.DataFrame":
     """The fresh rows that no training has seen."""
     uc1, rows = tools.settings.uc1, read(tools, snapshot_uri)
-    return rows[holdout_mask(rows[str(uc1.entity)], share=uc1.holdout_share, seed=uc1.seed)]
+    return rows[holdout_mask(rows[entity], share=uc1.holdout_share, seed=uc1.seed)]
 
 
-def ids(tools: "Tools", uri: str) -> "set[object]":
+def ids(tools: "Tools", uri: str, entity: str) -> "set[object]":
     """The customers of a snapshot; nobody where it is gone."""
-    entity = str(tools.settings.uc1.entity)
     try:
         return set(read(tools, uri, [entity])[entity]) if uri else set()
     except NoSuchObject:

@@ -1,6 +1,7 @@
 """Where rows come from: the prediction log, a table, or a parquet object; each as a stream that may be read again."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from uc3_drift_retraining.streams import Stream
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
     from common.tools import Tools
 
@@ -99,10 +101,10 @@ def parquet(tools: "Tools", uri: str) -> Stream:
     found = refuse_exchanged(tools.minio, key)
     path = snapshot.fetch(tools.minio, uri, found.sha256) if DIGEST.fullmatch(PurePosixPath(key).stem) else None
 
-    def opened() -> "pq.ParquetFile":
-        with as_parquet(uri):
-            source = path or tools.minio.filesystem().open_input_file(f"{tools.minio.bucket}/{key}")
-            return pq.ParquetFile(source, page_checksum_verification=True)
+    @contextmanager
+    def opened() -> "Iterator[pq.ParquetFile]":
+        with nullcontext(path) if path else tools.minio.opened(key) as source, as_parquet(uri):
+            yield pq.ParquetFile(source, page_checksum_verification=True)
 
     def batches() -> "Iterator[pa.RecordBatch]":
         with opened() as file, as_parquet(uri):

@@ -127,7 +127,7 @@ def observe(tools: Tools) -> dict[str, Any]:
     known = retrain.answers(tools)
     return {
         "answered": sorted({each.window for each in known}),
-        "waiting": any(each.state == "proposed" for each in known),
+        "waiting": any(each.waits for each in known),
     }
 
 

@@ -110,9 +110,12 @@ def gaps(report: FairnessReport) -> "list[Metric]":
     from churn.model_card import Metric
 
     return [
-        Metric(f"{each.criterion}_difference", each.value, (each.low, each.high), f"by {each.column}")
+        Metric(
+            f"{each.criterion}_difference", each.value, (each.low, each.high), f"by {each.column}", each.limit,
+            each.state,
+        )
         for each in report.differences
-    ]
+    ]  # fmt: skip
 
 
 def governance(version: "Version", report: FairnessReport) -> dict[str, str]:
@@ -122,6 +125,7 @@ def governance(version: "Version", report: FairnessReport) -> dict[str, str]:
     share, drifted = tags.get("drift_share", ""), tags.get("drift_report", "")
     return {
         "state": version.state, "quality gate": version.gate, "fairness gate": report.champion.verdict,
+        "fairness notes": "; ".join(report.champion.notes),
         "promoted because": tags.get("promoted_because", ""), "approved by": approved,
         "drift": f"made in answer to drift in a share of {share} of the columns" if share else "",
         "drift report": drifted,

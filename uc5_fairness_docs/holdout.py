@@ -76,7 +76,7 @@ def grouped(tools: "Tools", frame: "pd.DataFrame", held: Any) -> "tuple[dict[str
     from churn.slices import UnseenGroup, learn
 
     uc1, bins = tools.settings.uc1, tools.settings.uc5.bins
-    learned = {name: learn(frame[name][~held], bins.get(name, ())) for name in uc1.sensitive}
+    learned = {name: learn(frame[name][~held], bins.get(name) or ()) for name in uc1.sensitive}
     try:
         return learned, {name: each.groups(frame[name][held]) for name, each in learned.items()}
     except UnseenGroup as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+STATES = {"holds": "within the limit", "open": "above the limit, maybe by chance", "broken": "above the limit"}
 NAMES = {"roc_auc": "ROC AUC", "pr_auc": "PR AUC", "brier": "Brier score", "f1": "F1"}
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -43,6 +44,7 @@ def environment() -> "Environment":
         autoescape=select_autoescape(enabled_extensions=("html.j2",), default=False),
     )  # fmt: skip
     made.filters["cell"] = lambda value: " ".join(str(value).split()).replace("|", "\\|").replace("<", "&lt;")
+    made.filters["state"] = lambda value: STATES.get(str(value), str(value))
     made.filters["words"] = lambda value: NAMES.get(str(value), str(value).replace("_", " "))
     return made
 
@@ -73,8 +75,10 @@ def arranged(card: dict[str, Any]) -> dict[str, Any]:
     for each in metrics:
         if ": " in each.get("slice", ""):
             groups.setdefault(each["slice"], {})[each["type"]] = each
+    differences = [each for each in metrics if each.get("slice", "").startswith("by ")]
     return {
         "overall": [each for each in metrics if "slice" not in each],
-        "differences": [each for each in metrics if each.get("slice", "").startswith("by ")],
+        "differences": differences,
+        "opens": sum(each.get("state") == "open" for each in differences),
         "groups": groups,
     }

@@ -43,7 +43,7 @@ def _judged(subject: "Subject", verdict: "Verdict") -> Judged:
     version = subject.version
     return Judged(
         version=version.version, algorithm=version.algorithm, digest=version.digest, verdict=str(verdict),
-        notes=verdict.notes,
+        word=verdict.word, notes=verdict.notes,
     )  # fmt: skip
 
 

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from common.errors import UsageError
+from common.turns import chosen
 from tests.floor.conftest import ToyWorld
 
 TURNS = "run_turns.py"
@@ -53,6 +55,21 @@ def test_parts_of_several_pipelines_go_by_name(toy: ToyWorld) -> None:
     assert "no step begins so; there are those of gate, toy" in wrong.stderr
     assert toy.run("--from-step", "toy_02", "--until", "gate_01", "--dry-run", script=TURNS).returncode == 0
     assert toy.run("--from-step", "toy_02", "--until", "toy_01", script=TURNS).returncode == 2
+
+
+def test_until_a_pipeline_with_two_turns_ends_after_the_first_that_is_not_over_yet() -> None:
+    from run_all import TURNS as ALL
+
+    def names(from_step: str | None, until: str) -> list[str]:
+        return [step.name[:6] for _, steps in chosen(ALL, from_step, until) for step in steps]
+
+    uc2 = ["uc2_01", "uc2_02", "uc2_03"]
+    assert names("uc2", "uc2") == uc2
+    assert names(None, "uc2")[-4:] == ["uc1_06", *uc2]
+    assert names("uc2_02", "uc2_02") == ["uc2_02"]
+    assert names("uc3", "uc2") == ["uc3_01", "uc3_02", *uc2]
+    with pytest.raises(UsageError, match="comes after"):
+        names("uc6", "uc2")
 
 
 def test_each_step_is_listed_and_planned_once(toy: ToyWorld) -> None:

@@ -18,7 +18,7 @@ FACTS = Facts(
     threshold=0.5, label="churned",
     data=Data("customers", "s3://b/data.parquet", "abc", 800, 200, ("gender",), "0123456789"),
     metrics=[Metric("roc_auc", 0.86, (0.84, 0.88)), Metric("roc_auc", 0.8, (0.7, 0.9), "gender: O"),
-             Metric("demographic_parity_difference", 0.02, (-0.01, 0.05), "by gender")],
+             Metric("demographic_parity_difference", 0.02, (-0.01, 0.05), "by gender", 0.1, "holds")],
     governance={"quality gate": "passed", "fairness gate": "passed", "approved by": "Ada", "drift": "0.3"},
     pictures=[Picture("ROC curve", "iVBORw0KGgo=")],
     texts=Texts("Says who leaves.", "More.", (("Team", "team@example.org"),), "Apache-2.0", ("Us",), ("Calling",),
@@ -63,6 +63,18 @@ def test_what_has_no_source_is_left_out_of_the_json_and_named_on_the_page() -> N
     for shown in (card_page(made, gone), card_text(made, gone)):
         assert ", ".join(gone) in shown
         assert "None" not in shown
+
+
+def test_a_difference_above_its_limit_that_may_be_chance_is_in_the_card_and_its_badge_is_not_plainly_passed() -> None:
+    gap = Metric("equalized_odds_difference", 0.283, (-0.05, 0.5), "by gender", 0.1, "open")
+    said = {**FACTS.governance, "fairness notes": "not certain: the hit rate of 'M' is 0.283 above that of 'O'"}
+    made = card(replace(FACTS, metrics=[*FACTS.metrics, gap], governance=said))
+    assert made["quantitative_analysis"]["performance_metrics"][-1].items() >= {"limit": "0.1", "state": "open"}.items()
+    assert '<span class="badge open">fairness gate: passed, 1 open</span>' in card_page(made, ())
+    assert '<span class="badge good">fairness gate: passed</span>' in card_page(card(FACTS), ())
+    for shown in (card_page(made, ()), card_text(made, ())):
+        assert "above the limit, maybe by chance" in shown
+        assert "not certain: the hit rate of " in shown
 
 
 def test_text_of_the_configuration_cannot_become_markup_or_another_row() -> None:

@@ -37,6 +37,13 @@ def holdout() -> Holdout:
 @pytest.fixture(scope="module")
 def page(holdout: Holdout, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of both models, as step 1 makes it."""
+    path = tmp_path_factory.mktemp("page") / "fairness.html"
+    path.write_text(fairness_page(analysis(holdout)))
+    return path
+
+
+def analysis(holdout: Holdout, **settings_of_uc5: bool) -> dict[str, Any]:
+    """What step 1 finds in both models."""
     said = {"data_uri": "s3://b/</script><b>data.parquet"}
     versions = [
         SimpleNamespace(
@@ -53,10 +60,9 @@ def page(holdout: Holdout, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for version, model in zip(versions, trained(), strict=True)
     )
     settings = load_settings()
+    settings = settings.model_copy(update={"uc5": settings.uc5.model_copy(update=settings_of_uc5)})
     verdicts = tuple(judged(settings, subject, holdout) for subject in subjects)
-    path = tmp_path_factory.mktemp("page") / "fairness.html"
-    path.write_text(fairness_page(analysed(settings, subjects, holdout, verdicts)))
-    return path
+    return analysed(settings, subjects, holdout, verdicts)
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +166,24 @@ def test_changing_a_customer_changes_the_answer_and_undoing_brings_it_back(opene
     assert text(opened, "b[data-score='1']") != before
     click(opened, "#undo")
     assert text(opened, "b[data-score='1']") == before
+
+
+def test_where_people_are_left_out_nobody_of_the_table_is_on_the_page_and_it_says_so_and_works(
+    driver: Any, holdout: Holdout, tmp_path: Path
+) -> None:
+    found = analysis(holdout, show_people=False)
+    inputs = [*COLUMNS.names]
+    real = {tuple(row) for row in as_features(holdout.frame, COLUMNS)[inputs].astype(object).to_numpy().tolist()}
+    assert not real & {tuple(case["values"][name] for name in inputs) for case in found["cases"]}
+    assert {(case["label"], case["nearest"], len(case["groups"])) for case in found["cases"]} == {(None, None, 0)}
+    (tmp_path / "page.html").write_text(fairness_page(found))
+    open_page(driver, tmp_path / "page.html")
+    assert text(driver, "#who").startswith("Made-up customer 1 of 60")
+    assert text(driver, "#nearest").startswith("Left out")
+    assert float(driver.find_element("tag name", "body").get_attribute("data-apart1")) < 1e-5
+    before = text(driver, "b[data-score='1']")
+    slide(driver, "input[data-feature=support_tickets]", 12)
+    assert text(driver, "b[data-score='1']") != before
 
 
 def test_small_groups_say_so_and_crossed_ones_are_there(opened: Any) -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import stat
 import time
 from base64 import b64decode
 from dataclasses import dataclass
@@ -102,7 +103,9 @@ def test_the_report_leads_to_both_pages_and_shows_the_groups(world: FairnessWorl
     assert "Explore it: thresholds, groups, what-if" in html
     assert "Read the card" in html
     assert "data:image/png" in html
-    assert len(list(report.parent.glob("pages/*.html"))) == 2
+    pages = list(report.parent.glob("pages/*.html"))
+    assert len(pages) == 2
+    assert {stat.S_IMODE(page.stat().st_mode) for page in (report, *pages)} == {0o600}
 
 
 def test_a_second_run_changes_nothing_and_a_lost_tag_is_written_again(
@@ -166,6 +169,9 @@ class Dying:
         self.left -= 1
         if self.left == 0:
             raise Killed
+
+    def knows(self, kind: str, target: str, facts: dict[str, Any]) -> bool:
+        return True
 
 
 @pytest.mark.deep
@@ -241,7 +247,7 @@ class TestRefusals:
     def test_a_sensitive_column_that_the_snapshot_has_not_is_named(self, world: FairnessWorld) -> None:
         world.seed()
         with pytest.raises(ConfigError, match="religion"):
-            fairness.run(world.tools_with(MLOPS_UC1__SENSITIVE='["religion"]'))
+            fairness.run(world.tools_with(MLOPS_UC1__SENSITIVE='["gender", "age", "religion"]'))
 
     def test_without_a_sensitive_column_nothing_is_judged_and_nobody_told_otherwise(self, world: FairnessWorld) -> None:
         world.seed()
@@ -251,8 +257,13 @@ class TestRefusals:
     def test_by_point_a_small_difference_is_refused_that_by_interval_may_be_chance(self, world: FairnessWorld) -> None:
         world.seed()
         tight = {"MLOPS_UC5__LIMITS": "{}", "MLOPS_UC5__MAX_EQUALIZED_ODDS_DIFFERENCE": "0.01"}
-        fairness.run(world.tools_with(**tight))
+        made = fairness.run(world.tools_with(**tight))
         assert world.now().fairness_gate == "passed"
+        opens = sum(each.state == "open" for each in made.differences)  # type: ignore[attr-defined]
+        assert opens >= 1
+        assert f"passed, {opens} open on" in made.summary()  # type: ignore[attr-defined]
+        page = world.tools.minio.get_bytes(world.tools.minio.key(made.page)).decode()  # type: ignore[attr-defined]
+        assert f'none surely above its limit <span class="badge big open">passed, {opens} open</span>' in page
         with pytest.raises(GateRefused, match="equalized odds"):
             fairness.run(world.tools_with(**tight, MLOPS_UC5__REFUSE_BY="point"))
 

@@ -61,9 +61,9 @@ def read_frame(place: Path) -> tuple["pd.DataFrame", FeatureColumns]:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON in one form: the same value gives the same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False))
+    path.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False), encoding="utf-8")
 
 
 def read_json(path: Path) -> Any:
     """Read what `write_json` wrote."""
-    return json.loads(path.read_text())
+    return json.loads(path.read_text(encoding="utf-8"))

@@ -249,7 +249,9 @@ function pick(fits) {
 
 function controls() {
   const groups = Object.entries(person().groups).map(([column, group]) => `${column} ${group}`).join(", ");
-  $("who").replaceChildren(`Customer ${state.person + 1} of ${DATA.cases.length}: ${groups}. `, element("strong", { class: person().label ? "broken" : "holds" }, person().label ? "Left." : "Stayed."));
+  const made = `Made-up customer ${state.person + 1} of ${DATA.cases.length}: each value is drawn by itself, and nobody is like this.`;
+  if (!DATA.show_people) $("who").replaceChildren(made);
+  else $("who").replaceChildren(`Customer ${state.person + 1} of ${DATA.cases.length}: ${groups}. `, element("strong", { class: person().label ? "broken" : "holds" }, person().label ? "Left." : "Stayed."));
   $("controls").replaceChildren(...DATA.features.map(feature => {
     const value = state.values[feature.name];
     const label = element("label", {}, element("span", {}, feature.name), element("output", {}, shownValue(value)));
@@ -316,7 +318,8 @@ function flips() {
 
 function nearest() {
   const other = person().nearest;
-  if (!other) { $("nearest").replaceChildren(element("p", { class: "soft" }, "There is none: everybody is decided alike.")); return; }
+  const why = DATA.show_people ? "There is none: everybody is decided alike." : "Left out: it would be a real customer (uc5.show_people).";
+  if (!other) { $("nearest").replaceChildren(element("p", { class: "soft" }, why)); return; }
   const made = table(["", "this one", "the nearest"], [...DATA.features.map(({ name }) => [name, shownValue(person().values[name]), shownValue(other.values[name])]),
     ...Object.keys(other.groups).map(column => [`group: ${column}`, person().groups[column], other.groups[column]]),
     ["score", percent(person().scores[0]), percent(other.scores[0])], ["in truth", person().label ? "left" : "stayed", other.label ? "left" : "stayed"]]);
@@ -341,7 +344,7 @@ function checked() {
     if (!model.answer) return `${named(i)} cannot be evaluated here: ${model.graph.why_not}.`;
     const apart = Math.max(...DATA.cases.map(each => Math.abs(model.answer(each.values) - each.scores[i])));
     document.body.dataset[`apart${i}`] = apart;
-    return apart < 1e-5 ? `${named(i)} agrees with the served file on all ${DATA.cases.length} customers, to ${apart.toExponential(0)}.`
+    return apart < 1e-5 ? `${named(i)} agrees with the served file on all ${DATA.cases.length} customers below, to ${apart.toExponential(0)}.`
       : `${named(i)} differs from the served file by up to ${apart.toExponential(1)}: do not rely on it here.`;
   });
   $("evaluates").textContent = `Answers come from the models themselves, exported into this page, at their own thresholds. ${said.join(" ")}`;
@@ -352,7 +355,7 @@ $("ratio").addEventListener("input", event => { state.ratio = Number(event.targe
 $("previous").addEventListener("click", () => choose(state.person - 1));
 $("next").addEventListener("click", () => choose(state.person + 1));
 $("anybody").addEventListener("click", () => pick(() => true));
-$("wrong").addEventListener("click", () => pick(each => (each.scores[0] >= threshold(0)) !== Boolean(each.label)));
+if (DATA.show_people) $("wrong").addEventListener("click", () => pick(each => (each.scores[0] >= threshold(0)) !== Boolean(each.label)));
 $("edge").addEventListener("click", () => pick(each => Math.abs(each.scores[0] - threshold(0)) < 0.03));
 $("undo").addEventListener("click", () => choose(state.person));
 $("theme").addEventListener("click", () => {
