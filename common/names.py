@@ -28,6 +28,7 @@ IMAGE = re.compile(
     r"[a-z0-9][a-z0-9._-]*(:[0-9]{1,5})?(/[a-z0-9][a-z0-9._-]*)*(:\w[\w.-]{0,127})?(@sha256:[0-9a-f]{64})?", re.ASCII
 )
 LONGEST_SUBDOMAIN, LONGEST_BRANCH, LONGEST_KEY = 253, 200, 1024
+LONGEST_TABLE = 63  # bytes: PostgreSQL cuts longer names off, and says so to nobody
 NOT_IN_A_BRANCH = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)")
 NOT_IN_A_KEY = re.compile(r"[\x00-\x1f\x7f\\?#%\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -67,9 +68,15 @@ def object_key(text: str, what: str = "The key") -> str:
     return _fitting(bool(fits), text, what, "a path without .., empty parts, control characters and any of \\ ? # %")
 
 
+def table(text: str, what: str = "The table") -> str:
+    """A table or a column: nearly anything, as it is quoted where it is used; but it can be read, and stays whole."""
+    fits = text.isprintable() and bool(text.strip()) and len(text.encode(errors="replace")) <= LONGEST_TABLE
+    return _fitting(fits, text, what, f"a name of 1 to {LONGEST_TABLE} bytes, all of them printable")
+
+
 def branch(text: str, what: str = "The branch") -> str:
     """A branch by the rules of git check-ref-format, and never one that git would take for an option."""
-    wrong = not text.isprintable() or not 0 < len(text) <= LONGEST_BRANCH or text == "@"
+    wrong = not text.isprintable() or not 0 < len(text) <= LONGEST_BRANCH or text in ("@", "HEAD")
     wrong = wrong or text[0] in "-/." or text[-1] in "/."
     fits = not wrong and not NOT_IN_A_BRANCH.search(text)
     return _fitting(fits, text, what, "a branch as git allows it")

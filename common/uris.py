@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from common.names import BadName, bucket, object_key, or_empty, shown
+from common.names import LONGEST_KEY, BadName, bucket, object_key, or_empty, shown
 
 GIT_SCHEMES = ("https", "http", "ssh", "git+ssh", "file")
 SCHEME = re.compile(r"[a-z][a-z0-9]{1,9}")
@@ -58,7 +58,11 @@ def model_uri(text: str, of_digest: str, schemes: Collection[str], buckets: Coll
     """A folder in a bucket of ours, named by the digest of the model that it holds."""
     scheme, _, rest = text.partition("://")
     where, _, path = rest.partition("/")
-    if not SCHEME.fullmatch(scheme) or not path or not all(_is_plain(part) for part in (where, *path.split("/"))):
+    if (
+        len(text) > LONGEST_KEY
+        or not SCHEME.fullmatch(scheme)
+        or not all(_is_plain(part) for part in (where, *path.split("/")))
+    ):
         raise BadName(f"The address of a model, {shown(text)}, is not scheme://bucket/path.", "Register it again.")
     if scheme not in schemes:
         raise BadName(f"{shown(text)} has the scheme {scheme}, not {' or '.join(sorted(schemes))}.",

@@ -1,5 +1,6 @@
 """Names and addresses: what passes is what Kubernetes, S3 and git take; a corpus of injections does not pass."""
 
+import os
 import re
 import subprocess
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from common.git_command import git
 from common.names import BadName
 from common.uris import S3Uri
 
-MANY = examples(max_examples=500, deadline=None)
+MANY = examples(max_examples=int(os.environ.get("PROPERTY_EXAMPLES", "100")), deadline=None)
 INJECTIONS = [
     "", " ", "-rf", "--upload-pack=touch /tmp/x", "$(touch /tmp/x)", "`id`", "a;b", "a|b", "a&b", "a>b", "a\nb",
     "a\x00b",
@@ -99,6 +100,37 @@ def test_a_uri_that_passes_means_the_same_object_to_everyone(text: str) -> None:
     )
     assert str(found) == text
     assert not {"..", "."} & set(found.key.split("/"))
+
+
+@MANY
+@given(
+    st.text(max_size=30) | st.from_regex(r"(s3|gs|S3|file)://[a-z.@:]{0,8}/[A-Za-z0-9./%?# -]{0,20}", fullmatch=True)
+)
+def test_the_address_of_a_model_that_passes_is_one_folder_of_ours(text: str) -> None:
+    from urllib.parse import unquote, urlsplit
+
+    address = f"{text.rstrip('/')}/{'a' * 64}"
+    try:
+        uris.model_uri(address, "a" * 64, ("s3",), ("mlops", "lake"))
+    except BadName:
+        return
+    parts = urlsplit(address)
+    assert (parts.scheme, parts.netloc in ("mlops", "lake"), parts.query + parts.fragment) == ("s3", True, "")
+    assert unquote(address) == address
+    assert ".." not in address
+
+
+@MANY
+@given(st.text(max_size=30) | st.text(alphabet="sh3ext:/@-ab. \n%[]", max_size=25))
+def test_the_address_of_a_repository_that_passes_is_no_option_and_no_command(text: str) -> None:
+    try:
+        uris.git_url(text)
+    except BadName:
+        return
+    assert not text.startswith("-")
+    assert "::" not in text
+    assert text.isprintable()
+    assert "://" not in text or text.partition("://")[0] in uris.GIT_SCHEMES
 
 
 @MANY
