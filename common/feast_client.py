@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from common import feast_setup, retry
 from common.errors import ConfigError, StepFailed
 from common.feast_setup import SCHEMA, guarded, in_postgres
+from common.logger import get_logger
 from common.paths import ROOT
-from common.postgres import SMALL_SECONDS, Postgres
+from common.postgres import SMALL_SECONDS, STATEMENT_SECONDS, Postgres
 from common.settings import Settings
 from common.silence import hung_up_after
 from common.stored import as_parquet
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import sqlalchemy as sa
 
+log = get_logger(__name__)
 ROWS_AT_ONCE = 50_000
 CELLS_AT_ONCE = 1_000_000
 T = TypeVar("T")
@@ -81,8 +83,21 @@ class FeatureStoreClient:
         for newest in self.newest(table):
             write = partial(self._store.write_to_online_store, table.view, newest)
             self._insist(f"write {table.view} to the online store", write)
+        forget = partial(self._forget_others, table)
+        self._insist(f"forget who is not in {table.view} any more", forget, STATEMENT_SECONDS)
         self._insist(f"note what {table.view} holds", lambda: self._note_materialized(table))
         self._mark(table.view, table.digest)
+
+    def _forget_others(self, table: FeatureTable) -> None:
+        """Feast's stores only write: who is in no table any more would be answered with old features for ever."""
+        if not in_postgres(self.settings):
+            return
+        from common.feast_postgres import CopyOnlineStore
+
+        view = self._store.get_feature_view(table.view)
+        ids = (rows[table.entity].unique() for rows in self._read(table, [table.entity]))
+        if rows := CopyOnlineStore().keep_only(self._store.config, view, ids):
+            log.info("forgot features of entities that are gone", view=table.view, rows=rows)
 
     def _note_materialized(self, table: FeatureTable) -> None:
         # From the data's own times and never from the clock: the same table makes the same call on any day.
@@ -107,11 +122,11 @@ class FeatureStoreClient:
         if kept is not None:
             yield kept.reset_index(drop=True)
 
-    def _read(self, table: FeatureTable) -> "Iterator[pd.DataFrame]":
+    def _read(self, table: FeatureTable, columns: list[str] | None = None) -> "Iterator[pd.DataFrame]":
         with guarded(self.settings, f"read {table.uri}"):
-            yield from self._batches(table)
+            yield from self._batches(table, columns)
 
-    def _batches(self, table: FeatureTable) -> "Iterator[pd.DataFrame]":
+    def _batches(self, table: FeatureTable, columns: list[str] | None) -> "Iterator[pd.DataFrame]":
         import pyarrow.parquet as pq
 
         rows = max(1, min(ROWS_AT_ONCE, CELLS_AT_ONCE // max(1, len(table.features))))
@@ -119,7 +134,7 @@ class FeatureStoreClient:
             self._opened(table.uri) as source, as_parquet(table.uri),
             pq.ParquetFile(source, page_checksum_verification=True) as file,
         ):  # fmt: skip
-            for batch in file.iter_batches(rows):
+            for batch in file.iter_batches(rows, columns=columns):
                 yield batch.to_pandas()
 
     def _opened(self, uri: str) -> Any:
@@ -256,12 +271,12 @@ class FeatureStoreClient:
     def _in_words(self) -> contextlib.AbstractContextManager[None]:
         return self._postgres.translated() if in_postgres(self.settings) else contextlib.nullcontext()
 
-    def _insist(self, doing: str, function: Callable[[], T]) -> T:
+    def _insist(self, doing: str, function: Callable[[], T], seconds: float = SMALL_SECONDS) -> T:
         """Something that Feast does and that may be repeated."""
 
         @retry.feast
         def once() -> T:
-            with hung_up_after(self.settings.postgres.port, SMALL_SECONDS):
+            with hung_up_after(self.settings.postgres.port, seconds):
                 return function()
 
         with guarded(self.settings, doing), self._in_words():
