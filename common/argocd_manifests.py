@@ -39,7 +39,7 @@ def app_project(wanted: Delivery) -> Document:
             "description": "Models that are promoted by commits",
             "sourceRepos": [wanted.repository],
             "destinations": [{"server": wanted.cluster, "namespace": wanted.namespace}],
-            # CreateNamespace needs it; an Argo CD that does not know `name` allows every namespace's creation.
+            # CreateNamespace needs it. An Argo CD that does not know `name` refuses it: docs/how-to/gitops.md.
             "clusterResourceWhitelist": [{"group": "", "kind": "Namespace", "name": wanted.namespace}],
             "namespaceResourceWhitelist": kinds,
         },

@@ -27,6 +27,7 @@ TOOL_VARIABLES = {
     "PGUSER": "postgres.user", "PGPASSWORD": "postgres.password", "PGSSLMODE": "postgres.sslmode",
     "AWS_ENDPOINT_URL": "minio.endpoint", "AWS_ACCESS_KEY_ID": "minio.access_key",
     "AWS_SECRET_ACCESS_KEY": "minio.secret_key", "AWS_DEFAULT_REGION": "minio.region",
+    "AWS_CA_BUNDLE": "minio.ca_file",
     "MLFLOW_TRACKING_URI": "mlflow.tracking_uri", "MLFLOW_TRACKING_USERNAME": "mlflow.username",
     "MLFLOW_TRACKING_PASSWORD": "mlflow.password", "KF_PIPELINES_ENDPOINT": "kubeflow.host",
     "KUBECONFIG": "kubernetes.kubeconfig",

@@ -143,11 +143,16 @@ def guarded(settings: Settings, doing: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _own_aws_variables(settings: Settings) -> Iterator[None]:
-    """Hide the user's AWS_* variables and files from Feast's S3 libraries, where we have keys of our own."""
+    """Hide the user's AWS_* variables and files from Feast's S3 libraries, where we have keys of our own.
+
+    botocore takes the CA of the object store from one of them.
+    """
     theirs = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
     nothing = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
     if not settings.minio.access_key:
         theirs, nothing = {}, {}
+    if settings.minio.ca_file:
+        nothing["AWS_CA_BUNDLE"] = settings.minio.ca_file
     for name in theirs:
         del os.environ[name]
     os.environ.update(nothing)

@@ -120,6 +120,7 @@ class ObjectStore:
             endpoint_url=self.settings.url,
             region_name=self.settings.region,
             config=config,
+            verify=self.settings.ca_file or None,
             **self._keys(),
         )
 
@@ -304,7 +305,7 @@ class ObjectStore:
         return S3FileSystem(
             endpoint_override=parts.netloc, scheme=parts.scheme, region=self.settings.region, **keys,
             connect_timeout=patience(CONNECT_SECONDS), request_timeout=patience(ARROW_SECONDS),
-            retry_strategy=AwsStandardS3RetryStrategy(max_attempts=3),
+            retry_strategy=AwsStandardS3RetryStrategy(max_attempts=3), tls_ca_file_path=self.settings.ca_file or None,
         )  # fmt: skip
 
     @contextmanager
@@ -320,8 +321,9 @@ class ObjectStore:
         """AWS_* variables that lead a child process to this store and no other. Holds the secret key."""
         keys = {name.upper(): value for name, value in self._keys().items()}
         files = {"AWS_CONFIG_FILE": NO_FILE, "AWS_SHARED_CREDENTIALS_FILE": NO_FILE} if keys else {}
+        trusted = {"AWS_CA_BUNDLE": str(Path(self.settings.ca_file).absolute())} if self.settings.ca_file else {}
         return {
-            **keys, **files, "AWS_ENDPOINT_URL": self.settings.url, "AWS_ENDPOINT_URL_S3": self.settings.url,
+            **keys, **files, **trusted, "AWS_ENDPOINT_URL": self.settings.url, "AWS_ENDPOINT_URL_S3": self.settings.url,
             "AWS_REGION": self.settings.region, "AWS_DEFAULT_REGION": self.settings.region,
             "AWS_EC2_METADATA_DISABLED": "true", "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
             "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",

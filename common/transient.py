@@ -71,6 +71,8 @@ ARROW_TRANSIENT = re.compile(
     r"AWS Error (NETWORK_CONNECTION|REQUEST_TIMEOUT|SLOW_DOWN|THROTTLING|SERVICE_UNAVAILABLE|INTERNAL_FAILURE)"
     r"|HTTP status (429|50[0234])|curlCode"
 )
+# Server-side apply answers 500 where an object has a field that the server's schema lacks.
+UNKNOWN_FIELD = "failed to create typed patch object"
 IDEMPOTENT = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS"}
 
 
@@ -170,6 +172,8 @@ def kubernetes(error: BaseException) -> Verdict | None:
     status, body = getattr(error, "status", None), str(getattr(error, "body", ""))
     if status == 409:
         return FINAL if "AlreadyExists" in body else RETRY
+    if status == 500 and UNKNOWN_FIELD in body:
+        return FINAL
     return RETRY if status in {410, 429, 500, 502, 503, 504} else (FINAL if status else None)
 
 

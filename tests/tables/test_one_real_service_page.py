@@ -42,6 +42,7 @@ def test_the_file_of_a_database_names_nothing_of_the_sample(crm: Path) -> None:
     assert set(uc1.expectations.required) == {uc1.entity, uc1.label}
 
 
+@pytest.mark.deep
 def test_uc1_extracts_versions_and_validates_such_a_table_with_that_file(
     crm: Path, platform: EmbeddedPlatform, settings: Settings, tmp_path: Path
 ) -> None:
