@@ -57,9 +57,11 @@ def drop(ledger: Ledger, place: Path) -> Anchor | None:
     if not seq or (known and (known[-1].first, known[-1].seq, known[-1].hash) == (first, seq, newest)):
         return None
     anchor = Anchor(first, seq, newest, datetime.now(UTC).isoformat(timespec="seconds"))
+    # Whoever was killed while writing left half a line: a new one is begun, or ours would be read as its end.
+    begin = b"" if not place.exists() or place.read_bytes()[-1:] in (b"", b"\n") else b"\n"
     descriptor = os.open(place, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     with os.fdopen(descriptor, "ab") as file:
-        file.write(json.dumps(anchor._asdict()).encode() + b"\n")
+        file.write(begin + json.dumps(anchor._asdict()).encode() + b"\n")
     sync(place)
     sync(place.parent)
     return anchor

@@ -7,13 +7,13 @@ from urllib.parse import quote, urlsplit
 from common import retry
 from common.argocd_manifests import Delivery, app_project, application, operation, refuse_no_project
 from common.errors import AccessRefused, StepFailed, Unavailable
+from common.patience import ANSWER_SECONDS, CONNECT_SECONDS, patience
 from common.settings import Argocd as Section
 
 if TYPE_CHECKING:
     import requests
 
 Document = dict[str, Any]
-TIMEOUT_SECONDS = (3, 15)
 ACCESS_HINT = "Set MLOPS_ARGOCD__TOKEN to a token of an account that may get, create, update and sync applications."
 
 
@@ -68,7 +68,8 @@ class RestApplications:
         def send() -> requests.Response:
             # Each of these may be repeated: reads, upserts, and a sync to where the branch is.
             response = self._session.request(
-                method, self._settings.server.rstrip("/") + path, params=query, json=body, timeout=TIMEOUT_SECONDS,
+                method, self._settings.server.rstrip("/") + path, params=query, json=body,
+                timeout=(patience(CONNECT_SECONDS), patience(ANSWER_SECONDS)),
                 headers={"Idempotency-Key": "argocd"}, allow_redirects=False,
             )  # fmt: skip
             if response.status_code in (429, 502, 503, 504):

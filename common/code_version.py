@@ -12,8 +12,11 @@ def code_version() -> str:
     """The commit of this clone, with -dirty where files differ from it; empty outside a clone, as in an image."""
     if not (ROOT / ".git").exists():
         return ""
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    # `git describe --dirty` would say both, but takes the index's lock: killed, it leaves it in the user's checkout.
+    git = ["git", "--no-optional-locks", "-C", str(ROOT)]
     try:
-        return run_command(command, deadline_seconds=10).strip()
+        commit = run_command([*git, "rev-parse", "--short=12", "HEAD"], deadline_seconds=10).strip()
+        changed = run_command([*git, "status", "--porcelain", "--untracked-files=no"], deadline_seconds=10)
+        return f"{commit}-dirty" if changed else commit
     except (MlopsError, OSError):  # no git, or a clone of somebody else: nothing depends on it
         return ""

@@ -11,10 +11,11 @@ import os
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from common.config_sources import (
     Layer,
+    assigned_above,
     dotenv_layer,
     environment_layer,
     leaves,
@@ -23,7 +24,9 @@ from common.config_sources import (
     yaml_layer,
 )
 from common.errors import ConfigError
+from common.logger import hide
 from common.paths import ROOT, state_dir
+from common.secret_settings import everything_secret, refuse_malformed_urls, secrets_of
 from common.settings import Environment, Service, Settings
 
 __all__ = ["ROOT", "load_settings", "load_with_origins", "secrets_of", "state_dir"]
@@ -68,6 +71,8 @@ def load_with_origins(
     flags = {name: {"embedded": name in embedded} for name in _services()}
     layers += [_addresses_layer(embedded), Layer("the environment's rule", flags)]
     settings = _validated(_merged(layers))
+    hide(*everything_secret(settings))  # before anything can go wrong with them, in every process of ours
+    refuse_malformed_urls(settings)
     _refuse_contradictions(settings)
     origins = {path: layer.name for layer in layers for path, _ in leaves(layer.values)}
     _refuse_standing_approval(settings, origins)
@@ -78,7 +83,8 @@ def _layers(environment: str | None, config_file: Path | None, overrides: tuple[
     given = config_file or os.environ.get("MLOPS_CONFIG_FILE")
     path = Path(given) if given else ROOT / "config.yaml"
     base = yaml_layer(path, required=bool(given))
-    top = [dotenv_layer(ROOT / ".env"), environment_layer(os.environ), overrides_layer(overrides)]
+    top = [dotenv_layer(ROOT / ".env"), environment_layer(os.environ)]
+    top.append(overrides_layer((*assigned_above(os.environ), *overrides)))
     if environment:
         top.append(Layer("--env", {"environment": environment}))
     name = str(_merged([base, *top]).get("environment", "development"))
@@ -247,16 +253,3 @@ def _generated_here() -> set[str]:
         with contextlib.suppress(OSError, ValueError):
             found.add(path.read_text(encoding="utf-8").strip())
     return found
-
-
-def secrets_of(section: BaseModel) -> dict[str, str]:
-    """The secrets of a section in clear text, by key, passwords inside URLs included; empty ones left out."""
-    from urllib.parse import urlsplit
-
-    from pydantic import SecretStr
-
-    values = {key: getattr(section, key) for key in type(section).model_fields}
-    secrets = {key: v.get_secret_value() for key, v in values.items() if isinstance(v, SecretStr)}
-    urls = {key: v for key, v in {**values, **secrets}.items() if isinstance(v, str) and "://" in v}
-    inside = {f"{key} (its password)": urlsplit(url).password for key, url in urls.items()}
-    return {key: secret for key, secret in {**secrets, **inside}.items() if secret}

@@ -17,6 +17,7 @@ from typing import Any
 
 from common.errors import MlopsError, StepFailed, Unavailable
 from common.paths import state_dir
+from common.postgres import CONNECT_SECONDS
 from common.settings import Settings
 
 SCHEMA = "feast"
@@ -39,7 +40,7 @@ def open_shared(settings: Settings) -> Any:
     if not in_postgres(settings):
         return open_local(settings, directory())
     postgres = settings.postgres
-    url = postgres.url(connect_timeout="5", options=f"-csearch_path={SCHEMA}")
+    url = postgres.url(connect_timeout=str(CONNECT_SECONDS), options=f"-csearch_path={SCHEMA}")
     return _open(
         project=settings.feast.project,
         registry={"registry_type": "sql", "path": url.render_as_string(hide_password=False)},
@@ -160,9 +161,12 @@ def _own_aws_variables(settings: Settings) -> Iterator[None]:
 
 def _explained(error: Exception, doing: str, settings: Settings) -> MlopsError:
     from common import retry
+    from common.minio_errors import of_arrow
 
+    if ours := of_arrow(error, settings.minio, ""):
+        return ours
     first_line = (str(error).splitlines() or [type(error).__name__])[0]
-    if retry.database.is_transient(error) or retry.object_store.is_transient(error):
+    if retry.feast.is_transient(error):
         return Unavailable(
             f"Feast could not {doing}: PostgreSQL at {settings.postgres.address} or S3 at {settings.minio.url} "
             f"does not answer ({type(error).__name__}).",

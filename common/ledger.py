@@ -7,6 +7,8 @@ of the world: every effect carries its key where it lives, so that losing this f
 import contextlib
 import hashlib
 import json
+import os
+import tempfile
 from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +19,7 @@ import sqlalchemy as sa
 from common.errors import MlopsError, StorageFull, Unavailable
 from common.logger import get_logger
 from common.paths import state_dir
+from common.publish import sync
 
 if TYPE_CHECKING:
     from common.settings import Settings
@@ -155,6 +158,11 @@ class Ledger:
         done = (_events.c.kind == "step_ended", _events.c.step == step, _events.c.state == "done")
         return self._first(*done, _events.c.seq < before)
 
+    def latest_effect(self, step: str, kind: str, target: str) -> Event | None:
+        """The newest note of this step about a target that it changed."""
+        named = _events.c.body.contains(json.dumps({"target": target})[1:-1], autoescape=True)
+        return self._first(_events.c.kind == "effect", _events.c.step == step, _events.c.state == kind, named)
+
     def latest(self, kind: str) -> Event | None:
         """The newest event of a kind."""
         return self._first(_events.c.kind == kind)
@@ -255,14 +263,15 @@ class Ledger:
         return self._url.get_backend_name() == "sqlite"
 
     def _prepared(self) -> sa.Engine:
+        if self._is_file() and not self._read_only:
+            _make_whole(Path(str(self._url.database)))
         engine = sa.create_engine(self._url, connect_args=_connect_args(self._url))
         if self._is_file():
             sa.event.listen(engine, "connect", _sqlite_read_only if self._read_only else _sqlite_durable)
             sa.event.listen(engine, "begin", _sqlite_begin)
             _check(engine)
         if not self._read_only:
-            _metadata.create_all(engine)
-            _close_to_changes(engine)
+            _lay_out(engine)
         return engine
 
     def _tail(self, connection: sa.Connection) -> tuple[int, str]:
@@ -274,6 +283,32 @@ class Ledger:
     def _lock(self, connection: sa.Connection) -> None:
         if self._url.get_backend_name() == "postgresql":
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('mlops ledger'))"))
+
+
+def _make_whole(place: Path) -> None:
+    """Make a new file aside, so that whoever looks finds a ledger or none, whenever its maker is killed."""
+    if place.exists():
+        return
+    descriptor, name = tempfile.mkstemp(dir=place.parent, prefix=f".tmp-{place.name}.")
+    os.close(descriptor)
+    try:
+        url = _file_url(Path(name), read_only=False)
+        engine = sa.create_engine(url, connect_args=_connect_args(url))
+        sa.event.listen(engine, "connect", _sqlite_durable)
+        _lay_out(engine)
+        engine.dispose()
+        sync(Path(name))
+        with contextlib.suppress(FileExistsError):  # somebody else was first, and may have written to it by now
+            os.link(name, place)
+        sync(place.parent)
+    finally:
+        for left in place.parent.glob(f"{Path(name).name}*"):
+            left.unlink(missing_ok=True)
+
+
+def _lay_out(engine: sa.Engine) -> None:
+    _metadata.create_all(engine)
+    _close_to_changes(engine)
 
 
 def _close_to_changes(engine: sa.Engine) -> None:

@@ -9,10 +9,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def whole_file(path: Path, mode: int = 0o644) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it becomes `path`, durably, else it is removed.
-
-    Order matters for durability: data to disk, then the name, then the directory that holds the name.
-    """
+    """Yield a temporary path beside `path`; on success it becomes `path`, durably, else it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".tmp-{path.name}.")
     os.close(descriptor)
@@ -20,9 +17,7 @@ def whole_file(path: Path, mode: int = 0o644) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(mode)
-        sync(temporary)
-        temporary.replace(path)
-        sync(path.parent)
+        settle(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -31,6 +26,17 @@ def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Replace `path` by `data` in one step. Raises OSError (disk full, read-only) with `path` untouched."""
     with whole_file(path, mode) as temporary:
         temporary.write_bytes(data)
+
+
+def settle(temporary: Path, path: Path) -> None:
+    """Give a finished file, or a directory of them, its name.
+
+    Order matters for durability: data to disk, then the name, then the directory that holds the name.
+    """
+    for written in (temporary, *temporary.rglob("*")):
+        sync(written)
+    temporary.replace(path)
+    sync(path.parent)
 
 
 def sync(path: Path) -> None:

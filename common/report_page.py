@@ -75,7 +75,7 @@ def index_html(runs: Path) -> str:
     rows = []
     for path in sorted(runs.glob("*/summary.json"), reverse=True)[:ROWS_OF_INDEX]:
         try:
-            rows.append(_index_row(json.loads(path.read_text())))
+            rows.append(_index_row(json.loads(path.read_text(encoding="utf-8"))))
         except (OSError, ValueError, KeyError, TypeError) as error:
             log.warning("a run is missing in the index", run=path.parent.name, cause=type(error).__name__)
     return _render("runs.html.j2", rows=rows)

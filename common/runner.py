@@ -145,6 +145,10 @@ class _Effects:
     def effect(self, kind: str, target: str, facts: dict[str, Any]) -> None:
         self.ledger.append(self.run, "effect", self.step, kind, body={"target": target, **facts})
 
+    def knows(self, kind: str, target: str, facts: dict[str, Any]) -> bool:
+        noted = self.ledger.latest_effect(self.step, kind, target)
+        return noted is not None and noted.body == {"target": target, **facts}
+
 
 def static_key(step: Step, inputs: tuple[Result, ...], settings: Settings) -> str:
     """Everything that decides the outcome but the world: inputs, settings, code, libraries, which servers."""

@@ -15,7 +15,8 @@ from common.extract import run as extract
 from common.minio_client import ObjectStore
 from common.paths import state_dir
 from common.postgres import Postgres
-from common.publish import sweep_temporaries
+from common.publish import settle, sweep_temporaries
+from common.stored import download_parquet
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def take(postgres: Postgres, store: ObjectStore, wanted: Wanted, latest_key: str
         noted = {"digest": found.digest, "rows": str(found.rows)}
         stored = store.publish(key, found.path, noted)
         if stored.sha256 == found.sha256:
-            found.path.replace(_cached(stored.uri))
+            settle(found.path, _cached(stored.uri))
     _point_latest(store, key, latest_key, stored.sha256)
     path = fetch(store, stored.uri, stored.sha256)
     return Snapshot(
@@ -56,7 +57,7 @@ def fetch(store: ObjectStore, uri: str, sha256: str) -> Path:
     """A local copy of an object, verified. Downloads only what is not there or not whole. Do not write to it."""
     path = _cached(uri)
     if not path.exists() or sha256_of(path) != sha256:
-        store.download(store.key(uri), path, sha256)
+        download_parquet(store, uri, path, sha256)
     return path
 
 

@@ -34,10 +34,16 @@ class EffectLog(Protocol):
     def effect(self, kind: str, target: str, facts: dict[str, Any]) -> None:
         """Note that `target` was made or changed."""
 
+    def knows(self, kind: str, target: str, facts: dict[str, Any]) -> bool:
+        """Is the newest note of this step about `target` one that says so?"""
+
 
 class _Nowhere:
     def effect(self, kind: str, target: str, facts: dict[str, Any]) -> None:
         """A step called without a runner, as tests do, notes nothing."""
+
+    def knows(self, kind: str, target: str, facts: dict[str, Any]) -> bool:  # noqa: ARG002 (there is nothing to know)
+        return True
 
 
 @dataclass(frozen=True)
@@ -49,9 +55,13 @@ class Context:
     key: str = "test"
     log: EffectLog = field(default_factory=_Nowhere)
 
-    def effect(self, kind: str, target: str, **facts: Any) -> None:
-        """Note in the ledger that the step changed the world: kind such as "object", and its name there."""
-        self.log.effect(kind, target, facts)
+    def effect(self, kind: str, target: str, made: bool = True, /, **facts: Any) -> None:
+        """Note in the ledger that the step changed the world: kind such as "object", and its name there.
+
+        What was not `made` now, but found, is noted where it is not known: who made it was killed before it could say.
+        """
+        if made or not self.log.knows(kind, target, facts):
+            self.log.effect(kind, target, facts)
 
 
 class Tools:

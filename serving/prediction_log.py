@@ -191,7 +191,11 @@ def _feature(records: list[Record], name: str, kind: "pa.DataType") -> "pa.Array
 
 
 def upload_to(uri: str) -> Upload:
-    """Put objects below s3://bucket/prefix; address and credentials come from AWS_* in the environment."""
+    """Put objects below s3://bucket/prefix; address and credentials come from AWS_* in the environment.
+
+    The SHA-256 is noted with each, so that who reads it months later knows whether it still is what was written.
+    """
+    import hashlib
     import os
 
     import boto3
@@ -203,6 +207,7 @@ def upload_to(uri: str) -> Upload:
     client = boto3.client("s3", endpoint_url=os.environ.get("AWS_ENDPOINT_URL") or None, config=config)
 
     def upload(name: str, body: bytes) -> None:
-        client.put_object(Bucket=bucket, Key=f"{prefix}/{name}" if prefix else name, Body=body)
+        noted = {"sha256": hashlib.sha256(body).hexdigest()}
+        client.put_object(Bucket=bucket, Key=f"{prefix}/{name}" if prefix else name, Body=body, Metadata=noted)
 
     return upload

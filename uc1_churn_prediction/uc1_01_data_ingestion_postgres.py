@@ -35,8 +35,7 @@ def run(tools: "Tools") -> RawCustomers:
     uc1 = tools.settings.uc1
     wanted = wanted_of(uc1)
     taken = snapshot.take(tools.postgres, tools.minio, wanted, uc1.raw_data_path)
-    if taken.created:
-        tools.context.effect("object", taken.uri, rows=taken.rows, digest=taken.digest)
+    tools.context.effect("object", taken.uri, taken.created, rows=taken.rows, digest=taken.digest)
     return RawCustomers(
         table=uc1.table or "query", uri=taken.uri, digest=taken.digest, sha256=taken.sha256, rows=taken.rows,
         size_bytes=taken.size_bytes, columns=tuple(Column(name=n, type=t) for n, t in taken.columns),

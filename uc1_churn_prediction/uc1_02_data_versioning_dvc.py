@@ -33,8 +33,7 @@ def run(tools: "Tools", raw: RawCustomers) -> DataVersion:
     # Dated by the object, not by the clock: a repeated run makes the very same commit.
     date = store.stat(store.key(raw.uri)).modified
     done = tools.dvc.commit(file, path, message=_subject(raw, path), trailers=trailers, date=date)
-    if done.created:
-        tools.context.effect("commit", done.commit, path=path, md5=done.md5)
+    tools.context.effect("commit", done.commit, done.created, path=path, md5=done.md5)
     repository = without_credentials(tools.settings.dvc.git_url)
     return DataVersion(raw=raw, path=path, md5=done.md5, commit=done.commit, remote=done.remote, repository=repository)
 

@@ -43,8 +43,8 @@ def run(tools: Tools, valid: ValidCustomers) -> CustomerFeatures:
     sample, rows = sampled(tools, made.table)
     if not written and differing(tools, made.table, sample):
         written = tools.feast.publish(made.table, anew=True)
+    tools.context.effect("feature_view", made.table.view, written, digest=made.table.digest, uri=made.table.uri)
     if written:
-        tools.context.effect("feature_view", made.table.view, digest=made.table.digest, uri=made.table.uri)
         refuse_differing(tools, made.table, sample)
     return customer_features(raw, made.table, made.chosen, online_rows=rows)
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.logger import get_logger
 from common.minio_errors import NoSuchObject
+from common.stored import json_object, model_schema
 from uc5_fairness_docs.results import FairnessReport
 
 if TYPE_CHECKING:
@@ -26,13 +27,13 @@ def facts(tools: "Tools", version: "Version", report: FairnessReport) -> "Facts"
 
     store = tools.minio
     run = tools.mlflow.run_facts(version.run_id)
-    schema = store.get_json(store.key(f"{version.uri}/schema.json"))
-    analysis = store.get_json(store.key(report.data))
-    kinds = {name: kind for kind in ("numeric", "categorical") for name in schema[kind]}
+    schema = model_schema(store, version.uri, version.digest)
+    analysis = json_object(store, report.data, "models", "slices", "rows", "trained_rows", "threshold", "confidence")
+    kinds = dict.fromkeys(schema.numeric, "numeric") | dict.fromkeys(schema.categorical, "categorical")
     return Facts(
         name=version.name, version=version.version, digest=version.digest, path=f"{version.uri}/model.onnx",
         algorithm=version.algorithm, date=run.started_utc.date().isoformat(), replaced=replaced(tools, version),
-        parameters=run.parameters, threshold=float(schema.get("threshold", 0.5)), label=tools.settings.uc1.label or "",
+        parameters=run.parameters, threshold=schema.threshold, label=tools.settings.uc1.label or "",
         inputs=[(name, "float32" if kind == "numeric" else "string") for name, kind in kinds.items()],
         data=data(tools, version, analysis), metrics=[*overall(version, run), *sliced(analysis), *gaps(report)],
         governance=governance(version, report), pictures=pictures(tools, version, report),

@@ -36,8 +36,7 @@ def place(tools: "Tools", key: str, content: bytes) -> str:
         path = Path(directory) / key.rsplit("/", 1)[-1]
         path.write_bytes(content)
         made = tools.minio.publish(key, path)
-    if made.created:
-        tools.context.effect("object", made.uri)
+    tools.context.effect("object", made.uri, made.created)
     return made.uri
 
 

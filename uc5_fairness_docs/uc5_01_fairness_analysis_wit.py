@@ -62,10 +62,10 @@ def note(tools: Tools, subjects: "tuple[Subject, ...]", verdicts: "tuple[Verdict
     """Write each verdict on its version, bound to the bytes that were judged."""
     for subject, verdict in zip(subjects, verdicts, strict=True):
         wanted = {"fairness_gate": str(verdict), "fairness_gate_digest": subject.version.digest}
-        if not wanted.items() <= subject.version.tags.items():
+        if is_new := not wanted.items() <= subject.version.tags.items():
             tools.mlflow.tag(subject.version, **wanted)
-            name = f"{subject.version.name} v{subject.version.version}"
-            tools.context.effect("fairness_gate", name, verdict=str(verdict))
+        name = f"{subject.version.name} v{subject.version.version}"
+        tools.context.effect("fairness_gate", name, is_new, verdict=str(verdict))
 
 
 def refuse_unfair(made: FairnessReport, verdict: "Verdict") -> None:

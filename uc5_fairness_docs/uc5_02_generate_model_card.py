@@ -62,7 +62,7 @@ def refuse_invalid(made: dict[str, Any]) -> None:
     from jsonschema import Draft7Validator
     from jsonschema.exceptions import best_match
 
-    schema = json.loads((Path(__file__).parent / "schema" / "model_card.schema.json").read_text())
+    schema = json.loads((Path(__file__).parent / "schema" / "model_card.schema.json").read_text(encoding="utf-8"))
     wrong = best_match(Draft7Validator(schema).iter_errors(made))
     if wrong:
         raise StepFailed(f"The card is not valid at {wrong.json_path}: {wrong.message[:200]}.", "Look at uc5.card.")
@@ -102,9 +102,9 @@ def published(tools: Tools, champion: "Version", files: dict[str, bytes]) -> dic
 def point(tools: Tools, champion: "Version", page: str) -> None:
     """Tag the version with its card, and with the bytes that the card describes."""
     wanted = {"model_card": page, "model_card_digest": champion.digest}
-    if not wanted.items() <= champion.tags.items():
+    if is_new := not wanted.items() <= champion.tags.items():
         tools.mlflow.tag(champion, **wanted)
-        tools.context.effect("model_card", f"{champion.name} v{champion.version}", uri=page)
+    tools.context.effect("model_card", f"{champion.name} v{champion.version}", is_new, uri=page)
 
 
 def observe(tools: Tools) -> dict[str, Any]:

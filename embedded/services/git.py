@@ -62,9 +62,12 @@ class Git:
         aside = path.with_suffix(".new")
         shutil.rmtree(aside, ignore_errors=True)
         environment = {**self.layout.clean_environment(), "GIT_CONFIG_NOSYSTEM": "1"}
-        command = ["git", "init", "--quiet", "--bare", "--template=", "--initial-branch=main", "--", str(aside)]
+        made = ["git", "init", "--quiet", "--bare", "--template=", "--initial-branch=main", "--", str(aside)]
+        # It is the only copy, and a pusher's own setting does not reach the side that receives.
+        durable = ["git", "config", "--file", str(aside / "config"), "core.fsync", "all"]
         try:
-            run_command(command, deadline_seconds=20, env=environment)
+            for command in (made, durable):
+                run_command(command, deadline_seconds=20, env=environment)
         except FileNotFoundError:
             raise ConfigError("git is not installed, or not in PATH.", "Install git.") from None
         aside.rename(path)

@@ -1,6 +1,7 @@
 """Configuration: layers in their order, wrong keys by name, embedded or remote by section, secrets never shown."""
 
 import json
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from common.config import ROOT, load_settings, load_with_origins
 from common.config_shown import listing, schema
 from common.config_sources import ignored_tool_variables
 from common.errors import ConfigError
+from common.session import export
 
 USERS_OWN = """\
 environment: development
@@ -272,3 +274,26 @@ def test_files_are_found_beside_the_file_that_names_them(tmp_path: Path, monkeyp
     path = write(tmp_path, "minio: {embedded: false, secret_key_file: pw}\n")
     monkeypatch.chdir("/")
     assert load_settings(config_file=path).minio.secret_key.get_secret_value() == "from-a-file"
+
+
+def test_child_processes_get_what_was_set_on_the_command_line_letter_by_letter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MLOPS_CONFIG_FILE", "MLOPS_SET"):
+        monkeypatch.setenv(name, "")  # so that what export writes is undone
+        monkeypatch.delenv(name)
+    file = write(tmp_path, "uc1: {ordered: {other: [a, b]}}")
+    given = ["uc1.ordered.Level=[low, high]", "uc1.seed=7", "kubeflow.token=0123=5"]
+    export(Namespace(env=None, config=file, set=given))
+    export(Namespace(env=None, config=file, set=["uc1.seed=8"]))  # a process below, with one of its own
+    here, child = load_settings(None, file, tuple(given)), load_settings()
+    assert child.uc1.ordered == here.uc1.ordered == {"other": ("a", "b"), "Level": ("low", "high")}
+    assert child.uc1.seed == 8
+    assert child.kubeflow.token.get_secret_value() == "0123=5"
+
+
+def test_a_variable_of_assignments_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for text in ("uc1.seed=7", "[7]", "{}", ""):
+        monkeypatch.setenv("MLOPS_SET", text)
+        with pytest.raises(ConfigError, match="MLOPS_SET is no JSON list"):
+            load_settings()

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from common import names
+from common import names, uris
 from common.errors import ExitCode
 from common.git_command import git
-from common.names import BadName, S3Uri
+from common.names import BadName
+from common.uris import S3Uri
 
 MANY = examples(max_examples=500, deadline=None)
 INJECTIONS = [
@@ -42,7 +43,7 @@ def test_no_injection_is_a_model_name_or_a_uri_of_ours(text: str) -> None:
     with pytest.raises(BadName):
         names.model_name(text)
     with pytest.raises(BadName):
-        names.s3_uri(text, {"mlops"})
+        uris.s3_uri(text, {"mlops"})
 
 
 @pytest.mark.parametrize(
@@ -58,12 +59,12 @@ def test_no_injection_is_a_model_name_or_a_uri_of_ours(text: str) -> None:
 )  # fmt: skip
 def test_a_uri_outside_our_buckets_or_with_anything_odd_is_refused_and_tells_no_password(uri: str) -> None:
     with pytest.raises(BadName) as refused:
-        names.s3_uri(uri, {"mlops", "mlflow"})
+        uris.s3_uri(uri, {"mlops", "mlflow"})
     assert "password" not in refused.value.message
 
 
 def test_a_uri_of_ours_is_bucket_and_key() -> None:
-    assert names.s3_uri("s3://mlops/models/churn/ab12/", {"mlops"}) == S3Uri("mlops", "models/churn/ab12/")
+    assert uris.s3_uri("s3://mlops/models/churn/ab12/", {"mlops"}) == S3Uri("mlops", "models/churn/ab12/")
 
 
 @MANY
@@ -85,7 +86,7 @@ def test_a_uri_that_passes_means_the_same_object_to_everyone(text: str) -> None:
     from urllib.parse import urlsplit
 
     try:
-        found = names.s3_uri(text, {"mlops"})
+        found = uris.s3_uri(text, {"mlops"})
     except BadName:
         return
     parts = urlsplit(text)
@@ -158,8 +159,8 @@ def test_what_passes_as_a_branch_git_takes_as_one(text: str, tmp_path: Path) -> 
 )  # fmt: skip
 def test_an_address_of_a_repository_runs_nothing(url: str, good: bool, tmp_path: Path) -> None:
     if good:
-        assert names.git_url(url) == url
+        assert uris.git_url(url) == url
     else:
         with pytest.raises(BadName):
-            names.git_url(url)
+            uris.git_url(url)
     assert git(tmp_path, "--version").startswith("git version")

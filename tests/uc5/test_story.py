@@ -176,6 +176,9 @@ class Dying:
         if self.left == 0:
             raise Killed
 
+    def knows(self, kind: str, target: str, facts: dict[str, Any]) -> bool:
+        return True
+
 
 @pytest.mark.deep
 def test_killed_after_any_effect_and_run_again_both_steps_end_the_same(

@@ -19,9 +19,9 @@ INTERVAL_ENDS = ("low", "high")
 REQUIREMENTS = ("scikit-learn", "skops", "pandas", "numpy")
 
 
-def run(snapshot_uri: str, key: str, frame_path: str, models_path: str, evaluations_path: str) -> None:
+def run(snapshot_uri: str, key: str, frame_path: str, models_path: str, evaluations_path: str, said: str = "") -> None:
     """Register what was trained and judged, a version for each algorithm, in their order."""
-    with component(key) as (settings, store):
+    with component(key, said) as (settings, store):
         registry = Registry(settings.mlflow)
         algorithms = read_json(Path(models_path) / "models.json")["algorithms"]
         frame = read_json(Path(frame_path) / "frame.json")

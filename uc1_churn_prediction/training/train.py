@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def run(algorithms: Sequence[str], key: str, frame_path: str, models_path: str) -> None:
+def run(algorithms: Sequence[str], key: str, frame_path: str, models_path: str, said: str = "") -> None:
     """Write <algorithm>/{model.onnx, model.skops, golden.json, report.json} for each algorithm; software, models.json.
 
     Raises ConfigError for an unknown algorithm, StepFailed where ONNX answers other than scikit-learn does.
     """
-    with component(key) as (settings, _):
+    with component(key, said) as (settings, _):
         unknown = set(algorithms) - set(model.ALGORITHMS)
         if unknown:
             known = ", ".join(model.ALGORITHMS)

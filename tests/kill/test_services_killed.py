@@ -1,0 +1,61 @@
+"""Killed at every mutating system call of what reaches beyond files: git, object store, registry, and a whole run."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from common.ledger import Ledger
+from tests.conftest import EmbeddedPlatform
+from tests.floor.conftest import TOY, ToyWorld
+from tests.kill.durable import violations
+from tests.kill.sweep import Sweep
+from tests.kill.tracer import Harm
+from tests.kill.zygote import Job, Zygote
+
+pytestmark = [pytest.mark.deep, pytest.mark.timeout(900)]
+POINTS = ("before", "torn")  # the state behind a call is the one in front of the next
+
+
+@pytest.mark.parametrize("name", ["git, next commit", "ledger, made", "lock", "report"])
+def test_killed_at_every_call_and_done_again(light: Zygote, tmp_path: Path, name: str) -> None:
+    sweep = Sweep(light, name, tmp_path)
+    assert violations(sweep.calls, str(tmp_path)) == []
+    print(name, sweep.kill_at_every_point(POINTS), "points")
+
+
+@pytest.fixture(scope="module")
+def speaking(_traceable: None) -> Iterator[Zygote]:
+    """Forks what speaks to services."""
+    with Zygote(("tests.kill.effects", "boto3", "mlflow")) as zygote:
+        yield zygote
+
+
+@pytest.mark.parametrize("name", ["object store", "registry"])
+def test_killed_at_every_call_to_a_service_and_done_again_it_is_there_once(
+    platform: EmbeddedPlatform, speaking: Zygote, tmp_path: Path, name: str
+) -> None:
+    print(name, Sweep(speaking, name, tmp_path).kill_at_every_point(POINTS), "points")
+
+
+def test_a_whole_run_that_is_killed_at_every_third_call_is_ended_by_the_next(light: Zygote, tmp_path: Path) -> None:
+    def run(toy: ToyWorld, harm: Harm | None = None) -> int:
+        job = Job(toy.environment(), str(tmp_path / "said.txt"), str(TOY / "run_pipeline.py"), seconds=60)
+        outcome = light.run(job, harm)
+        return outcome.count if harm is None and outcome.status == 0 else outcome.status
+
+    count = run(world(tmp_path / "whole"))
+    for at in range(1, count + 1, 3):
+        toy = world(tmp_path / str(at))
+        assert run(toy, Harm("before", at)) == -9
+        assert run(toy) > 0, at
+        ledger = Ledger(toy.state / "ledger.db")
+        assert (ledger.first_bad_entry(), ledger.unfinished_runs()) == (None, []), at
+        ledger.close()
+        assert (toy.path / "total.txt").read_text() == "6"
+        assert not list(toy.state.rglob(".tmp-*")), at
+
+
+def world(directory: Path) -> ToyWorld:
+    directory.mkdir()
+    return ToyWorld(directory)
