@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 STATES = {"holds": "within the limit", "open": "above the limit, maybe by chance", "broken": "above the limit"}
-NAMES = {"roc_auc": "ROC AUC", "pr_auc": "PR AUC", "brier": "Brier score", "f1": "F1"}
+NAMES = {"roc_auc": "ROC AUC", "pr_auc": "PR AUC", "brier": "Brier score", "f1": "F1", "selection_rate": "share of yes",
+         "true_positive_rate": "hit rate", "false_positive_rate": "false alarm rate"}  # fmt: skip
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -63,7 +64,8 @@ def ways(metrics: list[dict[str, Any]]) -> str:
         if "confidence_interval" in each:
             interval = each["confidence_interval"]
             way = f"{interval['method']} at {100 * float(interval['level']):.4g} %"
-            found.setdefault(way, {})[words(each["type"])] = None
+            name = each["slice"] if each.get("slice", "").startswith("by ") else words(each["type"])
+            found.setdefault(way, {})[name] = None
     return "; ".join(f"{', '.join(names)}: {way}" for way, names in found.items())
 
 

@@ -87,7 +87,7 @@ def test_every_interval_says_how_it_was_computed_and_at_which_level() -> None:
     assert "ROC AUC: bootstrap at 95 %" in page
     assert "ROC AUC: bootstrap at 90 %" in page
     for shown in (page, text):
-        assert "demographic parity difference: Newcombe at 99.75 %" in shown
+        assert "by gender: Newcombe at 99.75 %" in shown
 
 
 def test_an_approval_says_for_which_environment_it_is() -> None:

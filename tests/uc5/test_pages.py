@@ -42,7 +42,7 @@ def page(holdout: Holdout, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def analysis(holdout: Holdout, **settings_of_uc5: bool) -> dict[str, Any]:
+def analysis(holdout: Holdout, **settings_of_uc5: Any) -> dict[str, Any]:
     """What step 1 finds in both models."""
     said = {"data_uri": "s3://b/</script><b>data.parquet"}
     versions = [
@@ -123,6 +123,21 @@ def test_moving_the_threshold_shows_the_differences_that_python_computes(
     said = differences(holdout, threshold)
     assert float(text(opened, "#gap-demographic_parity")) == pytest.approx(said["demographic_parity"], abs=6e-4)
     assert float(text(opened, "#gap-equalized_odds")) == pytest.approx(said["equalized_odds"], abs=6e-4)
+
+
+def test_an_open_difference_says_so_without_covering_its_number(driver: Any, holdout: Holdout, tmp_path: Path) -> None:
+    found = analysis(holdout, max_equalized_odds_difference=0.01, limits={})
+    assert "open" in {gap["state"] for gap in found["models"][0]["gaps"]}
+    (tmp_path / "page.html").write_text(fairness_page(found))
+    open_page(driver, tmp_path / "page.html")
+    assert "passed" in text(driver, "h1 .badge.open")
+    covered = """
+    const box = (each, css) => each.querySelector(css).getBoundingClientRect();
+    const meet = (one, other) => one.left < other.right && other.left < one.right
+      && one.top < other.bottom && other.top < one.bottom;
+    const all = [...document.querySelectorAll(".verdict")];
+    return all.filter(each => meet(box(each, ".value"), box(each, ".badge"))).length"""
+    assert driver.execute_script(covered) == 0
 
 
 def test_a_lower_threshold_finds_more_of_those_who_leave_and_says_yes_to_more(opened: Any) -> None:
