@@ -27,9 +27,9 @@ def faults_page(written: str) -> str:
 
 {written}
 
-{len(every_cell())} cells, each of them run: a step, a service that it touches, and a fault. A proxy stands before
-every service and misbehaves from the service's first request on (or a later one, where the last table says so); the
-step runs through its own script to its own exit code. The tests ({_link("tests/faults")}, `make test-deep`)
+{len(every_cell())} cells, each a case of the deep tests: a step, a service that it touches, and a fault. A proxy stands
+before every service and misbehaves from the service's first request on (or a later one, where the last table says so);
+the step runs through its own script to its own exit code. The tests ({_link("tests/faults")}, `make test-deep`)
 hold for each cell:
 
 - **the exit code and the tries** of the tables below ([exit codes](exit-codes.md): 69 unavailable, 77 no access, 78
@@ -47,7 +47,7 @@ hold for each cell:
 
 ## By service
 
-Exit code, and tries of the call that fails; `-` where it does not apply, or was not run for any step.
+Exit code, and tries of the call that fails; `-` where it does not apply, or no step is tested with it.
 
 {_by_service()}
 {_once()}
@@ -79,7 +79,7 @@ The same service by another client's way: a table's stream, Feast's registry and
 
 ## What is not in the matrix
 
-- UC2, UC3 and UC4's second step: they use these same clients, but no cell of theirs has been run.
+- UC2, UC3 and UC4's second step: they use these same clients, but no test runs them in trouble.
 - What takes long (a black hole, a stall, Retry-After) at MLflow, Kubernetes, git and Marquez: their limits are set, as
   above, and have not been waited for.
 - UC2's step 3, which watches an experiment for minutes: it goes on without metrics for as long as the experiment lasts
