@@ -69,6 +69,12 @@ def partial_dependence(
     return means
 
 
+def nobodies(grids: dict[str, list[Any]], *, count: int, seed: int) -> list[dict[str, Any]]:
+    """Rows of made-up people: each value drawn by itself from its column's grid, so that no row tells of anybody."""
+    random = np.random.default_rng(seed)
+    return [{name: grid[random.integers(len(grid))] for name, grid in grids.items()} for _ in range(count)]
+
+
 def cases(labels: IntArray, predicted: Any, *, threshold: float, count: int, seed: int) -> list[int]:
     """Row numbers of people worth a look: a third near the threshold, a third wrongly decided, the rest by chance."""
     random = np.random.default_rng(seed)

@@ -75,7 +75,7 @@ State = Literal["holds", "open", "broken"]
 class Gap:
     """The largest difference of one criterion between the groups of one column.
 
-    `value` is what was measured, between `lower` and `higher` in `rate`; `low` and `high` is its interval.
+    `value` is what was measured, between `lower` and `higher` in `rate`; `low` and `high` is its interval at `level`.
     `surely` is the difference that is there beyond chance, and the fields called sure_ say between whom, in what, and
     how large it was measured there; "open" is above the limit, but maybe by chance.
     """
@@ -94,6 +94,7 @@ class Gap:
     sure_groups: tuple[str, str]
     sure_rate: str
     state: State
+    level: float
 
     @property
     def in_words(self) -> str:
@@ -124,18 +125,23 @@ def judge(
 ) -> tuple[Gap, ...]:  # fmt: skip
     """Hold the groups of every column against the limits of that column, a limit for each criterion.
 
-    All pairs of groups are compared, each by Newcombe's interval (1998) at Bonferroni's level: the chance that a
-    model without any difference above its limits is refused at all is at most 1 - confidence. By point, what was
-    measured above its limit is broken, chance or not.
+    All pairs of groups of a column are compared, each by Newcombe's interval (1998) at Bonferroni's level: the chance
+    that a model without any difference above that column's limits is refused for it is at most 1 - confidence. It is
+    a column's, not all columns' together: else a further column would make the gate on the others weaker. By point,
+    what was measured above its limit is broken, chance or not.
     """
-    asked = [(column, criterion) for column in by_column for criterion in limits[column]]
-    tests = sum(len(tuple(_pairs_of(by_column[column], CRITERIA[criterion]))) for column, criterion in asked)
-    level = 1 - (1 - confidence) / max(tests, 1)
     judged = (
-        _gap(criterion, column, limits[column][criterion], by_column[column], level, by_point)
-        for column, criterion in asked
+        _gap(criterion, column, limit, groups, level_of(groups, limits[column], confidence), by_point)
+        for column, groups in by_column.items()
+        for criterion, limit in limits[column].items()
     )
     return tuple(gap for gap in judged if gap)
+
+
+def level_of(groups: Mapping[str, Counts], criteria: Iterable[str], confidence: float) -> float:
+    """The level of each of a column's intervals, so that all of them hold at once with this confidence."""
+    tests = sum(len(tuple(_pairs_of(groups, CRITERIA[criterion]))) for criterion in criteria)
+    return 1 - (1 - confidence) / max(tests, 1)
 
 
 def _gap(
@@ -151,7 +157,7 @@ def _gap(
     return Gap(
         criterion, column, limit, widest.value, widest.rate, widest.lower, widest.higher, widest.low, widest.high,
         max(sure.low, 0.0), sure.value, (sure.lower, sure.higher), sure.rate,
-        "broken" if broken else "open" if widest.value > limit else "holds",
+        "broken" if broken else "open" if widest.value > limit else "holds", level,
     )  # fmt: skip
 
 
@@ -183,6 +189,21 @@ class Verdict:
     @property
     def notes(self) -> tuple[str, ...]:
         return tuple(f"not certain: {gap.in_words}" for gap in self.gaps if gap.state == "open")
+
+    @property
+    def word(self) -> str:
+        """The verdict in a word, and how many differences were measured above their limits and may be chance."""
+        word, opens = str(self).split(":")[0], len(self.notes)
+        return f"{word}, {opens} open" if opens and not self.reasons else word
+
+    @property
+    def headline(self) -> str:
+        """What was found of differences between groups, so short that it can be a title."""
+        if not self.gaps:
+            return "not judged"
+        if self.reasons:
+            return f"{len(self.reasons)} above the limit"
+        return "none surely above its limit" if self.notes else "none above its limit"
 
     def __str__(self) -> str:
         if not self.gaps:

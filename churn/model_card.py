@@ -9,17 +9,31 @@ from dataclasses import dataclass, field
 from typing import Any
 
 SCHEMA_VERSION = "0.0.2"
-Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Two ends, how they were computed, and how often such an interval holds the truth: 0.95."""
+
+    low: float
+    high: float
+    method: str
+    level: float
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A measured number, on everybody or on a slice such as "age: under 30"."""
+    """A measured number, on everybody or on a slice such as "age: under 30".
+
+    A difference between groups has its limit, and what the gate makes of it: "holds", "open" or "broken".
+    """
 
     name: str
     value: float
     interval: Interval | None = None
     slice: str = ""
+    limit: float | None = None
+    state: str = ""
 
 
 @dataclass(frozen=True)
@@ -136,9 +150,13 @@ def _parameters(facts: Facts) -> dict[str, Any]:
 
 def _metric(metric: Metric) -> dict[str, Any]:
     ends = metric.interval and {
-        "lower_bound": f"{metric.interval[0]:.6f}", "upper_bound": f"{metric.interval[1]:.6f}"
+        "lower_bound": f"{metric.interval.low:.6f}", "upper_bound": f"{metric.interval.high:.6f}",
+        "method": metric.interval.method, "level": f"{metric.interval.level:g}",
     }  # fmt: skip
-    return {"type": metric.name, "value": f"{metric.value:.6f}", "slice": metric.slice, "confidence_interval": ends}
+    return {
+        "type": metric.name, "value": f"{metric.value:.6f}", "slice": metric.slice, "confidence_interval": ends,
+        "limit": "" if metric.limit is None else f"{metric.limit:g}", "state": metric.state,
+    }  # fmt: skip
 
 
 def _considerations(texts: Texts) -> dict[str, Any]:

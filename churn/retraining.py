@@ -10,13 +10,18 @@ from datetime import UTC, datetime, timedelta
 
 @dataclass(frozen=True)
 class Answer:
-    """A version that drift was answered with: the window that it answers, what it learned from, when, its state."""
+    """A version that drift was answered with: the window that it answers, what it learned from, when, its state.
+
+    It `waits` where a canary may still try it. `proposed` alone does not say so: a sibling that is champion now was
+    chosen in its stead, and nobody takes its state away.
+    """
 
     window: str
     version: str
     data_digest: str
     at_utc: datetime
     state: str
+    waits: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ def decided(
         return Decision(False, f"{share:.0%} of the columns have drifted, which is not above {threshold:.0%}")
     if same := [each for each in answers if each.window == window]:
         return Decision(False, f"answered by version {_named(same)}", version=same[-1].version)
-    if waiting := [each for each in answers if each.state == "proposed"]:
+    if waiting := [each for each in answers if each.waits]:
         reason = f"version {_named(waiting)} answers earlier drift and waits for its canary"
         return Decision(False, reason, version=waiting[-1].version)
     return _within(answers, budget, now) or Decision(True, f"{share:.0%} of the columns have drifted")

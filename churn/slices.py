@@ -1,7 +1,8 @@
 """Groups of people by a sensitive column, or by two crossed.
 
 The groups are those of the rows that a model was trained on: a group of which it learned nothing is refused, not
-judged. Whoever's value is not known is a group of their own.
+judged. Whoever's value is not known is a group of their own. Where the rarest categories are one group, "other", a
+value that training had not is one of them: of rare values, there is always one more, and a refusal could not be mended.
 """
 
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ class Grouping:
     names: tuple[str, ...]
 
     def groups(self, values: "pd.Series[Any]") -> Groups:
-        """The group of each value. Raises UnseenGroup for a value that is none of `names`."""
+        """The group of each value. Raises UnseenGroup for one that is none of `names` where OTHER is not among them."""
         found = _binned(values, self.edges) if self.edges else _named(values)
         allowed = {*self.names, NOT_KNOWN}
         if OTHER in self.names:

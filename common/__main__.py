@@ -14,10 +14,12 @@ from pathlib import Path
 
 from common import logger
 from common.failures import explain
+from common.terminal import speak_utf8
 
 
 def main() -> int:
     """Parse, dispatch, and turn errors into a sentence and an exit code."""
+    speak_utf8()
     options = _parser().parse_args()
     commands: dict[str, Callable[[argparse.Namespace], int]] = {
         "config": _config,

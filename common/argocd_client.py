@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from common.argocd_manifests import Delivery, app_project, application, operation
+from common.argocd_manifests import Delivery, app_project, application, operation, refuse_no_project
 from common.argocd_status import is_busy, is_delivered, is_refreshing, revision, trouble, words
 from common.errors import ConfigError, DeadlineExceeded, StepFailed
 from common.k8s_client import Kubernetes
@@ -47,7 +47,7 @@ class Applications(Protocol):
         """Its version, or what there is to know."""
 
     def declare(self, wanted: Delivery) -> Document:
-        """Make AppProject and Application as wanted, and return the Application."""
+        """Make AppProject, where it is ours, and Application as wanted, and return the Application."""
 
     def get(self, wanted: Delivery) -> Document | None:
         """The Application, or None."""
@@ -71,8 +71,12 @@ class KubernetesApplications:
         return f"{count} application{'s' * (count != 1)}"
 
     def declare(self, wanted: Delivery) -> Document:
-        """Server-side apply of both: fields that others changed are taken back."""
-        self._kubernetes.declare(app_project(wanted))
+        """Server-side apply: fields that others changed are taken back. A project that is given is only looked at."""
+        if wanted.project_is_ours:
+            self._kubernetes.declare(app_project(wanted))
+        else:
+            given = self._kubernetes.get("AppProject", wanted.project, wanted.argocd_namespace)
+            refuse_no_project(wanted, is_there=given is not None)
         return self._kubernetes.declare(application(wanted))
 
     def get(self, wanted: Delivery) -> Document | None:

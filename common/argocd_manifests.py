@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from common.errors import ConfigError
+
 Document = dict[str, Any]
 API = "argoproj.io/v1alpha1"
 KINDS = ("ServingRuntime", "InferenceService")
@@ -14,7 +16,7 @@ SYNC_OPTIONS = ["CreateNamespace=true", "ServerSideApply=true", "RespectIgnoreDi
 
 @dataclass(frozen=True)
 class Delivery:
-    """One overlay of one repository, delivered to one namespace."""
+    """One overlay of one repository, delivered to one namespace; in a project of our own, or in one that is given."""
 
     name: str
     project: str
@@ -24,6 +26,7 @@ class Delivery:
     path: str
     cluster: str
     namespace: str
+    project_is_ours: bool = True
 
 
 def app_project(wanted: Delivery) -> Document:
@@ -36,11 +39,20 @@ def app_project(wanted: Delivery) -> Document:
             "description": "Models that are promoted by commits",
             "sourceRepos": [wanted.repository],
             "destinations": [{"server": wanted.cluster, "namespace": wanted.namespace}],
-            # CreateNamespace needs it; an Argo CD that does not know `name` allows every namespace's creation.
+            # CreateNamespace needs it. An Argo CD that does not know `name` refuses it: docs/how-to/gitops.md.
             "clusterResourceWhitelist": [{"group": "", "kind": "Namespace", "name": wanted.namespace}],
             "namespaceResourceWhitelist": kinds,
         },
     }  # fmt: skip
+
+
+def refuse_no_project(wanted: Delivery, is_there: bool) -> None:
+    """Raise ConfigError where the project that is given is not there: its owners make it, and say what it allows."""
+    if not is_there:
+        raise ConfigError(
+            f"Argo CD has no AppProject {wanted.project} in {wanted.argocd_namespace}.",
+            "Have it made, with this repository and namespace; or leave argocd.project empty: then one is made.",
+        )
 
 
 def application(wanted: Delivery) -> Document:

@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from common import retry
-from common.argocd_manifests import Delivery, app_project, application, operation
+from common.argocd_manifests import Delivery, app_project, application, operation, refuse_no_project
 from common.errors import AccessRefused, StepFailed, Unavailable
+from common.patience import ANSWER_SECONDS, CONNECT_SECONDS, patience
 from common.settings import Argocd as Section
 
 if TYPE_CHECKING:
     import requests
 
 Document = dict[str, Any]
-TIMEOUT_SECONDS = (3, 15)
 ACCESS_HINT = "Set MLOPS_ARGOCD__TOKEN to a token of an account that may get, create, update and sync applications."
 
 
@@ -28,8 +28,12 @@ class RestApplications:
         return f"Argo CD {self._call('GET', '/api/version').get('Version', '?')}"
 
     def declare(self, wanted: Delivery) -> Document:
-        """Create or replace both; `upsert` makes that one call each."""
-        self._call("POST", "/api/v1/projects", body={"project": app_project(wanted), "upsert": True})
+        """Create or replace; `upsert` makes that one call each. A project that is given is only looked at."""
+        if wanted.project_is_ours:
+            self._call("POST", "/api/v1/projects", body={"project": app_project(wanted), "upsert": True})
+        else:
+            given = self._send("GET", f"/api/v1/projects/{quote(wanted.project, safe='')}", {})
+            refuse_no_project(wanted, is_there=given.status_code != 404)  # 403: we may not look, and need not
         return self._call("POST", "/api/v1/applications", {"upsert": "true"}, application(wanted))
 
     def get(self, wanted: Delivery) -> Document | None:
@@ -64,7 +68,8 @@ class RestApplications:
         def send() -> requests.Response:
             # Each of these may be repeated: reads, upserts, and a sync to where the branch is.
             response = self._session.request(
-                method, self._settings.server.rstrip("/") + path, params=query, json=body, timeout=TIMEOUT_SECONDS,
+                method, self._settings.server.rstrip("/") + path, params=query, json=body,
+                timeout=(patience(CONNECT_SECONDS), patience(ANSWER_SECONDS)),
                 headers={"Idempotency-Key": "argocd"}, allow_redirects=False,
             )  # fmt: skip
             if response.status_code in (429, 502, 503, 504):

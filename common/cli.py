@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from common.flags import Flag, add_flags
+from common.terminal import speak_utf8
 
 if TYPE_CHECKING:
     from common.pipeline import Pipeline
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 def main(target: "str | Pipeline | Sequence[Pipeline | Turn]", argv: Sequence[str] | None = None) -> NoReturn:
     """Run a step's own file, a pipeline or several, as the arguments say, and exit with the code that fits."""
+    speak_utf8()
     script = Path(sys.argv[0])
     turns = _turns(target)
     flags = turns[0].pipeline.flags if len(turns) == 1 else ()  # several pipelines are told by --set alone

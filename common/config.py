@@ -11,10 +11,11 @@ import os
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from common.config_sources import (
     Layer,
+    assigned_above,
     dotenv_layer,
     environment_layer,
     leaves,
@@ -23,7 +24,9 @@ from common.config_sources import (
     yaml_layer,
 )
 from common.errors import ConfigError
+from common.logger import hide
 from common.paths import ROOT, state_dir
+from common.secret_settings import everything_secret, refuse_malformed_urls, secrets_of
 from common.settings import Environment, Service, Settings
 
 __all__ = ["ROOT", "load_settings", "load_with_origins", "secrets_of", "state_dir"]
@@ -35,6 +38,7 @@ KNOWN_DEFAULTS = {
 }  # fmt: skip
 SHORTEST_SECRET = 8
 NO_USERS = Layer("the laptop has no users", {"traffic": {"source": "replay"}})
+AT_HOME = Layer("development", {"uc5": {"show_people": True}})
 NEEDS_REMOTE = {
     "kubeflow": ("postgres", "minio", "mlflow"),
     "kubernetes": ("postgres", "minio", "mlflow"),
@@ -61,12 +65,17 @@ def load_with_origins(
         layers.insert(0, _seeded_layer(layers))
     if "kubernetes" in embedded:
         layers.insert(0, NO_USERS)
+    if _merged(layers).get("environment") == "development":
+        layers.insert(0, AT_HOME)
     _validated(_merged(layers))  # what people wrote, before the platform's addresses cover it
     flags = {name: {"embedded": name in embedded} for name in _services()}
     layers += [_addresses_layer(embedded), Layer("the environment's rule", flags)]
     settings = _validated(_merged(layers))
+    hide(*everything_secret(settings))  # before anything can go wrong with them, in every process of ours
+    refuse_malformed_urls(settings)
     _refuse_contradictions(settings)
     origins = {path: layer.name for layer in layers for path, _ in leaves(layer.values)}
+    _refuse_standing_approval(settings, origins)
     return settings, origins
 
 
@@ -74,7 +83,8 @@ def _layers(environment: str | None, config_file: Path | None, overrides: tuple[
     given = config_file or os.environ.get("MLOPS_CONFIG_FILE")
     path = Path(given) if given else ROOT / "config.yaml"
     base = yaml_layer(path, required=bool(given))
-    top = [dotenv_layer(ROOT / ".env"), environment_layer(os.environ), overrides_layer(overrides)]
+    top = [dotenv_layer(ROOT / ".env"), environment_layer(os.environ)]
+    top.append(overrides_layer((*assigned_above(os.environ), *overrides)))
     if environment:
         top.append(Layer("--env", {"environment": environment}))
     name = str(_merged([base, *top]).get("environment", "development"))
@@ -181,8 +191,36 @@ def _refuse_contradictions(settings: Settings) -> None:
             f"{settings.environment} refuses uc6.auto_approve: there a person approves what is promoted.",
             "Set uc6.auto_approve: false.",
         )
+    _refuse_limits_of_nobody(settings)
     if settings.environment == "production" and settings.uc2.inject:
         raise ConfigError("production refuses uc2.inject: its users would meet the faults.", "Try them in staging.")
+
+
+def _refuse_standing_approval(settings: Settings, origins: dict[str, str]) -> None:
+    """An approval is about one version and given by hand: one that lies in a file would approve whatever comes."""
+    uc6 = settings.uc6
+    if not uc6.approve or settings.environment == "development":
+        return
+    if origins["uc6.approve"] != "--set" or uc6.version is None:
+        how = f"{origins['uc6.approve']}{'' if uc6.version else ' without a version'}"
+        raise ConfigError(
+            f"uc6.approve comes from {how}; {settings.environment} takes it from the command line only.",
+            "Approve one version by hand: uc6_01_promote_model_git.py --version N --approve YOUR-NAME",
+        )
+
+
+def _refuse_limits_of_nobody(settings: Settings) -> None:
+    """A misspelt column would keep the general limit in silence. Where none is sensitive, none is judged."""
+    sensitive, uc5 = settings.uc1.sensitive, settings.uc5
+    for name, by_column in (("limits", uc5.limits), ("bins", uc5.bins)):
+        for column, given in by_column.items():
+            if sensitive and given is not None and column not in sensitive:
+                near = difflib.get_close_matches(column, sensitive, 1, 0.5)
+                meant = f"Did you mean {near[0]}?" if near else f"uc1.sensitive has {', '.join(sensitive)}."
+                raise ConfigError(
+                    _printable(f"uc5.{name}.{column} is about a column that is not in uc1.sensitive. {meant}"),
+                    f"Add it to uc1.sensitive, or take it out: uc5.{name}.{column}: null.",
+                )
 
 
 def _refuse_laptop_values(settings: Settings) -> None:
@@ -215,16 +253,3 @@ def _generated_here() -> set[str]:
         with contextlib.suppress(OSError, ValueError):
             found.add(path.read_text(encoding="utf-8").strip())
     return found
-
-
-def secrets_of(section: BaseModel) -> dict[str, str]:
-    """The secrets of a section in clear text, by key, passwords inside URLs included; empty ones left out."""
-    from urllib.parse import urlsplit
-
-    from pydantic import SecretStr
-
-    values = {key: getattr(section, key) for key in type(section).model_fields}
-    secrets = {key: v.get_secret_value() for key, v in values.items() if isinstance(v, SecretStr)}
-    urls = {key: v for key, v in {**values, **secrets}.items() if isinstance(v, str) and "://" in v}
-    inside = {f"{key} (its password)": urlsplit(url).password for key, url in urls.items()}
-    return {key: secret for key, secret in {**secrets, **inside}.items() if secret}

@@ -3,6 +3,7 @@
 Each source becomes a Layer, a nested dict with a name, so that the loader can say where a value came from.
 """
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from common.settings import Settings
 
 MAX_FILE_BYTES = 256 * 1024
 MAX_SECRET_BYTES = 64 * 1024
+ASSIGNMENTS = "MLOPS_SET"  # what --set said, for child processes
 
 # The tools' own variables, honoured where their section is remote, ignored where it is embedded.
 TOOL_VARIABLES = {
@@ -25,6 +27,7 @@ TOOL_VARIABLES = {
     "PGUSER": "postgres.user", "PGPASSWORD": "postgres.password", "PGSSLMODE": "postgres.sslmode",
     "AWS_ENDPOINT_URL": "minio.endpoint", "AWS_ACCESS_KEY_ID": "minio.access_key",
     "AWS_SECRET_ACCESS_KEY": "minio.secret_key", "AWS_DEFAULT_REGION": "minio.region",
+    "AWS_CA_BUNDLE": "minio.ca_file",
     "MLFLOW_TRACKING_URI": "mlflow.tracking_uri", "MLFLOW_TRACKING_USERNAME": "mlflow.username",
     "MLFLOW_TRACKING_PASSWORD": "mlflow.password", "KF_PIPELINES_ENDPOINT": "kubeflow.host",
     "KUBECONFIG": "kubernetes.kubeconfig",
@@ -49,7 +52,7 @@ def yaml_layer(path: Path, required: bool = False) -> Layer:
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.", "Give a file with --config FILE.") from None
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:  # a date that is none, a key that is a map
-        raise ConfigError(f"{path} is not valid YAML: {_one_line(error)}") from None
+        raise ConfigError(f"{path} is not valid YAML: {strict_yaml.explained(error)}") from None
     if values is not None and not isinstance(values, dict):
         raise ConfigError(f"{path} must hold sections such as `postgres:`, not {type(values).__name__}.")
     if odd := next((path for path in _keys(values or {}) if not isinstance(path[-1], str)), None):
@@ -87,6 +90,17 @@ def tool_variables_layer(remote_sections: set[str], environ: Mapping[str, str]) 
 def ignored_tool_variables(embedded_sections: set[str], environ: Mapping[str, str] = os.environ) -> list[str]:
     """The tools' variables that are set and that an embedded section ignores, for `doctor`."""
     return sorted(n for n, path in TOOL_VARIABLES.items() if environ.get(n) and path.split(".")[0] in embedded_sections)
+
+
+def assigned_above(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """What the process that started this one was given by --set. As variables, keys would lose their case."""
+    try:
+        said = json.loads(environ.get(ASSIGNMENTS, "[]"))
+    except ValueError:
+        said = None
+    if not isinstance(said, list) or not all(isinstance(each, str) for each in said):
+        raise ConfigError(f"{ASSIGNMENTS} is no JSON list of texts such as a.b=value.", "Unset it, or use --set.")
+    return tuple(said)
 
 
 def overrides_layer(assignments: tuple[str, ...]) -> Layer:
@@ -189,7 +203,3 @@ def _keys(values: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
     elif isinstance(values, list):
         for index, value in enumerate(values):
             yield from _keys(value, (*above, index))
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -10,7 +10,7 @@ from common.config_sources import ignored_tool_variables
 from common.failures import explain
 from common.k8s_client import Kubernetes
 from common.platform import address_of
-from common.settings import Settings
+from common.settings import Settings, without_credentials
 from common.tools import Tools
 
 CLIENTS = ("postgres", "minio", "mlflow", "dvc", "git", "kubernetes", "kubeflow", "prometheus", "argocd", "marquez")
@@ -33,8 +33,9 @@ class Finding(NamedTuple):
 def examine(settings: Settings) -> list[Finding]:
     """Look at every service, side by side; each look has its client's own deadlines."""
     tools = Tools(settings)
+    names = [name for name in CLIENTS if name != "marquez" or settings.marquez.url]  # the one that nobody must have
     with ThreadPoolExecutor(len(CLIENTS)) as pool:
-        return list(pool.map(lambda name: _look(tools, name), CLIENTS))
+        return list(pool.map(lambda name: _look(tools, name), names))
 
 
 def as_text(findings: list[Finding]) -> str:
@@ -87,7 +88,7 @@ def _probe_write(client: Any, settings: Settings) -> bool:
 
 def _address(settings: Settings, name: str) -> str:
     if name == "kubeflow":
-        return "this process" if settings.kubeflow.embedded else settings.kubeflow.host
+        return "this process" if settings.kubeflow.embedded else without_credentials(settings.kubeflow.host)
     if name == "argocd" and (settings.argocd.embedded or not settings.argocd.server):
         return f"namespace {settings.argocd.namespace}, through kubernetes"
     if name == "kubernetes" and not settings.kubernetes.server:

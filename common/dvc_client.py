@@ -7,6 +7,7 @@ a snapshot that S3 has already. Data go to S3 before the commit goes to git: eve
     git clone URL && cd ... && AWS_ENDPOINT_URL=... AWS_ACCESS_KEY_ID=... AWS_SECRET_ACCESS_KEY=... dvc pull
 """
 
+import fcntl
 import hashlib
 import os
 import re
@@ -19,12 +20,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
 from common import git_locks, retry
 from common.errors import AccessRefused, ConfigError, StepFailed, Unavailable
-from common.git_command import address, credentials, environment, git, in_our_words
+from common.git_command import address, author, credentials, environment, git, host_of, in_our_words, refuse_foreign
 from common.logger import get_logger
 from common.minio_client import ObjectStore
 from common.process import CommandFailed, run_command
@@ -33,7 +35,6 @@ from common.settings import Settings
 log = get_logger(__name__)
 
 DVC_SECONDS = 900
-AUTHOR = {"NAME": "MLOps pipeline", "EMAIL": "mlops@localhost"}
 WORKS = "work-"
 
 
@@ -102,7 +103,8 @@ class DataRepository:
     def probe_write(self) -> None:
         """Prove that the remote would take a push from us, without one."""
         with in_our_words("The data repository", self.url, "dvc.git_url"), self._clone() as clone:
-            git(clone, "commit", "--quiet", "--allow-empty", "--message", "probe", env=_author(datetime.now(UTC)))
+            who = author(self.settings.git, datetime.now(UTC))
+            git(clone, "commit", "--quiet", "--allow-empty", "--message", "probe", env=who)
             self._remotely(clone, "push", "--quiet", "--dry-run", "origin", f"HEAD:refs/heads/{self.branch}")
 
     def commit(self, file: Path, name: str, *, message: str, trailers: Mapping[str, str], date: datetime) -> Commit:
@@ -133,13 +135,15 @@ class DataRepository:
         if not self.url:
             raise ConfigError("dvc.git_url is empty: there is no data repository.", "Set dvc.git_url.")
         self.path.mkdir(parents=True, exist_ok=True)
-        for left in self.path.glob(f"{WORKS}*"):
-            _remove(left)
-        work = Path(tempfile.mkdtemp(dir=self.path, prefix=WORKS))
+        with _held(self.path):  # nobody sweeps between the making of a directory and its being held
+            _sweep(self.path)
+            work = Path(tempfile.mkdtemp(dir=self.path, prefix=WORKS))
+            held = _hold(work)
         try:
             yield self._fetched(work / "data")
         finally:
             _remove(work)
+            os.close(held)
 
     def _fetched(self, clone: Path) -> Path:
         clone.mkdir()
@@ -149,11 +153,20 @@ class DataRepository:
         if self._remotely(clone, "ls-remote", "origin", head).strip():
             self._remotely(clone, "fetch", "--quiet", "--depth", "1", "origin", head)
             git(clone, "reset", "--quiet", "--hard", "FETCH_HEAD")
+        else:
+            refuse_foreign(clone, self.url, self._credentials())
         return clone
 
     def _remotely(self, clone: Path, *args: str) -> str:
         """A git command that reaches the remote: it alone gets the credentials, by its environment."""
-        return git(clone, *args, env=credentials(self.url))
+        return git(clone, *args, env=self._credentials())
+
+    def _credentials(self) -> dict[str, str]:
+        """Those of `dvc`, else of the URL; where there are none, those that `git` has for the same host."""
+        dvc, other = self.settings.dvc, self.settings.git
+        own = dvc.username or dvc.password.get_secret_value() or urlsplit(self.url).username
+        chosen = dvc if own or host_of(self.url) != host_of(other.deployments_url) else other
+        return credentials(self.url, chosen.username, chosen.password.get_secret_value())
 
     def _declare(self, clone: Path) -> None:
         """The repository's own set-up: where files are kept. Addresses and keys stay with whoever pulls."""
@@ -164,9 +177,9 @@ class DataRepository:
             "[core]\n    remote = storage\n    analytics = false\n    check_update = false\n"
             f"['remote \"storage\"']\n    url = {self.remote}\n"
         )
-        config.write_text(wanted)
+        config.write_text(wanted, encoding="utf-8")
         local = f'[cache]\n    dir = {clone.parent / "cache"}\n    type = "hardlink,copy"\n'
-        (clone / ".dvc" / "config.local").write_text(local)
+        (clone / ".dvc" / "config.local").write_text(local, encoding="utf-8")
 
     def _add(self, clone: Path, file: Path, name: str) -> None:
         target = clone / name
@@ -192,7 +205,7 @@ class DataRepository:
         git(clone, "add", "--all")
         if not git(clone, "status", "--porcelain"):
             return False
-        git(clone, "commit", "--quiet", "--message", message, env=_author(date))
+        git(clone, "commit", "--quiet", "--message", message, env=author(self.settings.git, date))
         git_locks.remove_stale(self.url)
         self._remotely(clone, "push", "--quiet", "origin", f"HEAD:refs/heads/{self.branch}")
         return True
@@ -215,23 +228,51 @@ class DataRepository:
         return f"{self.prefix}/files/md5/{md5[:2]}/{md5[2:]}"
 
 
+def _hold(path: Path) -> int:
+    """A lock on a directory that ends with this process, whatever ends it; wait for it. Returns its descriptor."""
+    descriptor = os.open(path, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return descriptor
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    descriptor = _hold(path)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what killed runs left: nobody holds it any more. What a run beside us works in stays."""
+    for left in path.glob(f"{WORKS}*"):
+        try:
+            descriptor = os.open(left, os.O_RDONLY)
+        except FileNotFoundError:  # its run ended just now
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        else:
+            _remove(left)
+        finally:
+            os.close(descriptor)
+
+
 def _pointer(clone: Path, name: str) -> str:
     """The MD5 that the clone's pointer file has for `name`; empty without one."""
     file = clone / f"{name}.dvc"
     if not file.exists():
         return ""
-    (out,) = yaml.safe_load(file.read_text())["outs"]
+    (out,) = yaml.safe_load(file.read_text(encoding="utf-8"))["outs"]
     return str(out["md5"])
 
 
 def _md5(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-
-
-def _author(date: datetime) -> dict[str, str]:
-    facts = {**AUTHOR, "DATE": date.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
-    return {f"GIT_{role}_{fact}": value for role in ("AUTHOR", "COMMITTER") for fact, value in facts.items()}
 
 
 def _message(subject: str, trailers: Mapping[str, str]) -> str:

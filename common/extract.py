@@ -18,8 +18,9 @@ from common import retry
 from common.digest import TableDigest, sha256_of
 from common.errors import InvalidData
 from common.logger import get_logger
-from common.postgres import Postgres, Source, select_from
+from common.postgres import SMALL_SECONDS, STATEMENT_SECONDS, Postgres, Source, select_from
 from common.publish import whole_file
+from common.silence import Silence, hung_up_after
 from common.source_columns import SourceColumn, describe
 
 if TYPE_CHECKING:
@@ -121,16 +122,21 @@ def _stream(
     """One statement, from connecting to the last row: what can be repeated without mixing two snapshots."""
     from adbc_driver_postgresql import StatementOptions, dbapi
 
-    with dbapi.connect(postgres.dsn()) as connection, connection.cursor() as cursor:
+    with (
+        hung_up_after(postgres.settings.port, SMALL_SECONDS) as silence,
+        dbapi.connect(postgres.dsn()) as connection,
+        connection.cursor() as cursor,
+    ):
         cursor.adbc_statement.set_options(**{StatementOptions.BATCH_SIZE_HINT_BYTES.value: str(BATCH_BYTES)})
+        silence.heard(STATEMENT_SECONDS)  # until the first row
         cursor.execute(statement)
         reader = cursor.fetch_record_batch()
         kept = [(c.name, c.arrives_as(f.type)) for c, f in zip(columns, reader.schema, strict=True)]
-        return _write(reader, kept, source, path)
+        return _write(reader, kept, source, path, silence)
 
 
 def _write(
-    reader: Any, kept: list[tuple[str, "pa.DataType"]], source: Source, path: Path
+    reader: Any, kept: list[tuple[str, "pa.DataType"]], source: Source, path: Path, silence: Silence
 ) -> tuple[int, str, "pa.Schema"]:
     """Check, digest and write every batch; returns the number of rows, the content digest and the schema."""
     import pyarrow as pa
@@ -139,9 +145,11 @@ def _write(
     schema = pa.schema(kept)
     digest = TableDigest(schema)
     texts = [name for name, kind in kept if pa.types.is_string(kind)]
-    file = pq.ParquetWriter(path, schema, compression="zstd", compression_level=1, use_dictionary=texts)
+    file = pq.ParquetWriter(path, schema, compression="zstd", compression_level=1, use_dictionary=texts,
+                            write_page_checksum=True)  # fmt: skip
     with file, closing(_read_ahead(reader)) as batches:
         for batch in batches:
+            silence.heard(SMALL_SECONDS)
             exact = _exact(batch, schema, source)
             digest.update(exact)
             file.write_batch(exact)

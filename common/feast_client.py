@@ -7,27 +7,32 @@ the shared registry and the online store hold the newest one.
 import contextlib
 import importlib.util
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from common import feast_setup
+from common import feast_setup, retry
 from common.errors import ConfigError, StepFailed
 from common.feast_setup import SCHEMA, guarded, in_postgres
+from common.logger import get_logger
 from common.paths import ROOT
-from common.postgres import Postgres
+from common.postgres import SMALL_SECONDS, STATEMENT_SECONDS, Postgres
 from common.settings import Settings
+from common.silence import hung_up_after
+from common.stored import as_parquet
 
 if TYPE_CHECKING:
     import pandas as pd
     import sqlalchemy as sa
 
+log = get_logger(__name__)
 ROWS_AT_ONCE = 50_000
 CELLS_AT_ONCE = 1_000_000
+T = TypeVar("T")
 TIME = "event_timestamp"  # the name that Feast expects in the rows that ask
 
 
@@ -66,8 +71,7 @@ class FeatureStoreClient:
         """
         held = self.held_online(table.view)  # before the definitions are applied, which makes a missing table
         self._make_place()
-        with guarded(self.settings, f"apply the definitions of {table.view}"):
-            self._store.apply(self._defined(table))
+        self._insist(f"apply the definitions of {table.view}", lambda: self._store.apply(self._defined(table)))
         if held == table.digest and not anew:
             return False
         self._write_online(table)
@@ -76,14 +80,30 @@ class FeatureStoreClient:
     def _write_online(self, table: FeatureTable) -> None:
         """Batch by batch: Feast's own materialize turns all rows into Python objects before it writes the first."""
         self._mark(table.view, "")
-        with guarded(self.settings, f"write {table.view} to the online store"):
-            for newest in self.newest(table):
-                self._store.write_to_online_store(table.view, newest)
-            # From the data's own times and never from the clock: the same table makes the same call on any day.
-            first, last = table.first - timedelta(seconds=1), table.last + timedelta(seconds=1)
-            view = self._store.get_feature_view(table.view)
-            self._store.registry.apply_materialization(view, self.settings.feast.project, first, last)
+        for newest in self.newest(table):
+            write = partial(self._store.write_to_online_store, table.view, newest)
+            self._insist(f"write {table.view} to the online store", write)
+        forget = partial(self._forget_others, table)
+        self._insist(f"forget who is not in {table.view} any more", forget, STATEMENT_SECONDS)
+        self._insist(f"note what {table.view} holds", lambda: self._note_materialized(table))
         self._mark(table.view, table.digest)
+
+    def _forget_others(self, table: FeatureTable) -> None:
+        """Feast's stores only write: who is in no table any more would be answered with old features for ever."""
+        if not in_postgres(self.settings):
+            return
+        from common.feast_postgres import CopyOnlineStore
+
+        view = self._store.get_feature_view(table.view)
+        ids = (rows[table.entity].unique() for rows in self._read(table, [table.entity]))
+        if rows := CopyOnlineStore().keep_only(self._store.config, view, ids):
+            log.info("forgot features of entities that are gone", view=table.view, rows=rows)
+
+    def _note_materialized(self, table: FeatureTable) -> None:
+        # From the data's own times and never from the clock: the same table makes the same call on any day.
+        first, last = table.first - timedelta(seconds=1), table.last + timedelta(seconds=1)
+        view = self._store.get_feature_view(table.view)
+        self._store.registry.apply_materialization(view, self.settings.feast.project, first, last)
 
     def newest(self, table: FeatureTable) -> "Iterator[pd.DataFrame]":
         """The last features of each entity, about ROWS_AT_ONCE rows at a time: what the online store must answer.
@@ -93,7 +113,7 @@ class FeatureStoreClient:
         import pandas as pd
 
         kept: pd.DataFrame | None = None
-        for batch in self._batches(table):
+        for batch in self._read(table):
             rows = pd.concat([kept, batch], ignore_index=True) if kept is not None else batch
             rows = rows.drop_duplicates(table.entity, keep="last", ignore_index=True)
             kept, done = rows.iloc[-1:], rows.iloc[:-1]
@@ -102,12 +122,19 @@ class FeatureStoreClient:
         if kept is not None:
             yield kept.reset_index(drop=True)
 
-    def _batches(self, table: FeatureTable) -> "Iterator[pd.DataFrame]":
+    def _read(self, table: FeatureTable, columns: list[str] | None = None) -> "Iterator[pd.DataFrame]":
+        with guarded(self.settings, f"read {table.uri}"):
+            yield from self._batches(table, columns)
+
+    def _batches(self, table: FeatureTable, columns: list[str] | None) -> "Iterator[pd.DataFrame]":
         import pyarrow.parquet as pq
 
         rows = max(1, min(ROWS_AT_ONCE, CELLS_AT_ONCE // max(1, len(table.features))))
-        with self._opened(table.uri) as source, pq.ParquetFile(source) as file:
-            for batch in file.iter_batches(rows):
+        with (
+            self._opened(table.uri) as source, as_parquet(table.uri),
+            pq.ParquetFile(source, page_checksum_verification=True) as file,
+        ):  # fmt: skip
+            for batch in file.iter_batches(rows, columns=columns):
                 yield batch.to_pandas()
 
     def _opened(self, uri: str) -> Any:
@@ -116,14 +143,17 @@ class FeatureStoreClient:
         if not uri.startswith("s3://"):
             return Path(uri).open("rb")
         store = ObjectStore(self.settings.minio)
-        return store.filesystem().open_input_file(f"{store.bucket}/{store.key(uri)}")
+        return store.opened(store.key(uri))
 
     def online(self, table: FeatureTable, ids: Sequence[Any]) -> "pd.DataFrame":
         """Return the online features of `ids`, a row each in this order; unknown ids have nulls."""
-        with guarded(self.settings, f"read {table.view} from the online store"):
+
+        def read() -> "pd.DataFrame":
             service = self._store.get_feature_service(table.service)
             answer = self._store.get_online_features(service, [{table.entity: each} for each in ids])
             return answer.to_df()[[table.entity, *table.features]]
+
+        return self._insist(f"read {table.view} from the online store", read)
 
     def as_of(self, table: FeatureTable, asked: "pd.DataFrame") -> "pd.DataFrame":
         """Return `asked` (entity, event_timestamp, anything else) with each row's features as of its time.
@@ -147,12 +177,16 @@ class FeatureStoreClient:
         import sqlalchemy as sa
 
         tables = (self._marks.name, f"{self.settings.feast.project}_{view}")
-        with self._engine_errors(), self._engine.connect() as connection:
-            known = sa.inspect(connection)
-            if not all(known.has_table(name, schema=self._marks.schema) for name in tables):
-                return ""
-            held = connection.scalar(sa.select(self._marks.c.digest).where(self._marks.c.view == view))
-        return str(held or "")
+
+        def look() -> str:
+            with self._engine.connect() as connection:
+                known = sa.inspect(connection)
+                if not all(known.has_table(name, schema=self._marks.schema) for name in tables):
+                    return ""
+                held = connection.scalar(sa.select(self._marks.c.digest).where(self._marks.c.view == view))
+            return str(held or "")
+
+        return self._in_database(look)
 
     def definitions_file(self) -> Path:
         """The definitions that feast.repo_path names. Raises ConfigError when there are none."""
@@ -173,20 +207,25 @@ class FeatureStoreClient:
         """Note what the online store holds; an empty digest says: nothing that can be relied upon."""
         import sqlalchemy as sa
 
-        with self._engine_errors(), self._engine.begin() as connection:
-            self._marks.metadata.create_all(connection)
-            connection.execute(sa.delete(self._marks).where(self._marks.c.view == view))
-            if digest:
-                connection.execute(sa.insert(self._marks).values(view=view, digest=digest))
+        def write() -> None:
+            with self._engine.begin() as connection:
+                self._marks.metadata.create_all(connection)
+                connection.execute(sa.delete(self._marks).where(self._marks.c.view == view))
+                if digest:
+                    connection.execute(sa.insert(self._marks).values(view=view, digest=digest))
+
+        self._in_database(write)
 
     def _make_place(self) -> None:
         import sqlalchemy as sa
 
-        if not in_postgres(self.settings):
-            return
-        with self._engine_errors(), self._engine.begin() as connection:
-            if not sa.inspect(connection).has_schema(SCHEMA):
-                connection.execute(sa.schema.CreateSchema(SCHEMA, if_not_exists=True))
+        def make() -> None:
+            with self._engine.begin() as connection:
+                if not sa.inspect(connection).has_schema(SCHEMA):
+                    connection.execute(sa.schema.CreateSchema(SCHEMA, if_not_exists=True))
+
+        if in_postgres(self.settings):
+            self._in_database(make)
 
     @cached_property
     def _store(self) -> Any:
@@ -216,8 +255,32 @@ class FeatureStoreClient:
             sa.Column("digest", sa.Text, nullable=False),
         )
 
-    def _engine_errors(self) -> contextlib.AbstractContextManager[None]:
+    def _in_database(self, function: Callable[[], T]) -> T:
+        """Something that may be repeated, with the database that holds marks and features."""
+        if not in_postgres(self.settings):
+            return function()
+
+        @retry.database
+        def once() -> T:
+            with self._postgres.bounded():
+                return function()
+
+        with self._postgres.translated():
+            return once()
+
+    def _in_words(self) -> contextlib.AbstractContextManager[None]:
         return self._postgres.translated() if in_postgres(self.settings) else contextlib.nullcontext()
+
+    def _insist(self, doing: str, function: Callable[[], T], seconds: float = SMALL_SECONDS) -> T:
+        """Something that Feast does and that may be repeated."""
+
+        @retry.feast
+        def once() -> T:
+            with hung_up_after(self.settings.postgres.port, seconds):
+                return function()
+
+        with guarded(self.settings, doing), self._in_words():
+            return once()
 
 
 def _load(file: Path) -> ModuleType:

@@ -6,7 +6,7 @@ left alone instead of being rewritten. Feast imports this module by the name in 
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -17,7 +17,11 @@ from feast.infra.online_stores.postgres_online_store.postgres import (
     PostgreSQLOnlineStoreConfig,
 )
 from feast.infra.utils.postgres.connection_utils import _get_conn_kwargs, _get_conninfo
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.type_map import python_values_to_proto_values
 from psycopg import sql
+
+from common.errors import StepFailed
 
 CONNECT_SECONDS = 5
 
@@ -35,6 +39,13 @@ MERGE = sql.SQL(
     "SELECT entity_key, feature_name, value, event_ts FROM incoming ORDER BY entity_key, feature_name "
     "ON CONFLICT (entity_key, feature_name) DO UPDATE SET value = EXCLUDED.value, event_ts = EXCLUDED.event_ts "
     "WHERE (stored.value, stored.event_ts) IS DISTINCT FROM (EXCLUDED.value, EXCLUDED.event_ts)"
+)
+KNOWN = "CREATE TEMP TABLE known (entity_key bytea) ON COMMIT DROP"
+STRANGERS = sql.SQL(
+    "SELECT count(*) FROM known WHERE NOT EXISTS (SELECT FROM {table} s WHERE s.entity_key = known.entity_key)"
+)
+FORGET = sql.SQL(
+    "DELETE FROM {table} stored WHERE NOT EXISTS (SELECT FROM known WHERE known.entity_key = stored.entity_key)"
 )
 
 
@@ -90,10 +101,37 @@ class CopyOnlineStore(PostgreSQLOnlineStore):  # type: ignore[misc]
         if progress:
             progress(len(data))
 
+    def keep_only(self, config: Any, view: Any, ids: Iterable[Sequence[Any]]) -> int:
+        """Delete everybody else's features, all or nothing; returns how many rows that were. `ids` come in batches.
+
+        Whoever is no customer any more, or has asked to be forgotten, is in no table that is written; to write never
+        removes them. Raises StepFailed, and deletes nothing, where one of `ids` is not stored.
+        """
+        name = sql.Identifier(table_name(config.project, view.name))
+        with self._get_conn(config) as connection, connection.transaction(), connection.cursor() as cursor:
+            cursor.execute(KNOWN)
+            with cursor.copy("COPY known FROM STDIN") as copy:
+                copy.set_types(["bytea"])
+                for key in _keys(view, ids, config.entity_key_serialization_version):
+                    copy.write_row((key,))
+            (strangers,) = cursor.execute(STRANGERS.format(table=name)).fetchone()
+            if strangers:  # written otherwise than they are called here: then everybody would go
+                raise StepFailed(f"{strangers:,} entities of {view.name} are not in its online table.")
+            return int(cursor.execute(FORGET.format(table=name)).rowcount)
+
 
 def table_name(project: str, view: str) -> str:
     """The name that Feast gives to a view's online table."""
     return f"{project}_{view}"
+
+
+def _keys(view: Any, ids: Iterable[Sequence[Any]], version: int) -> Iterator[bytes]:
+    """Entity keys as Feast stores them."""
+    (column,) = view.entity_columns
+    for batch in ids:
+        for value in python_values_to_proto_values(list(batch), column.dtype.to_value_type()):
+            key = EntityKey(join_keys=[column.name], entity_values=[value])
+            yield serialize_entity_key(key, entity_key_serialization_version=version)
 
 
 def _rows(data: list[Any], version: int) -> Iterator[tuple[bytes, str, bytes, datetime]]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from common.errors import MlopsError, StepFailed, Unavailable
 from common.paths import state_dir
+from common.postgres import CONNECT_SECONDS
 from common.settings import Settings
 
 SCHEMA = "feast"
@@ -39,7 +40,7 @@ def open_shared(settings: Settings) -> Any:
     if not in_postgres(settings):
         return open_local(settings, directory())
     postgres = settings.postgres
-    url = postgres.url(connect_timeout="5", options=f"-csearch_path={SCHEMA}")
+    url = postgres.url(connect_timeout=str(CONNECT_SECONDS), options=f"-csearch_path={SCHEMA}")
     return _open(
         project=settings.feast.project,
         registry={"registry_type": "sql", "path": url.render_as_string(hide_password=False)},
@@ -142,11 +143,16 @@ def guarded(settings: Settings, doing: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _own_aws_variables(settings: Settings) -> Iterator[None]:
-    """Hide the user's AWS_* variables and files from Feast's S3 libraries, where we have keys of our own."""
+    """Hide the user's AWS_* variables and files from Feast's S3 libraries, where we have keys of our own.
+
+    botocore takes the CA of the object store from one of them.
+    """
     theirs = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
     nothing = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
     if not settings.minio.access_key:
         theirs, nothing = {}, {}
+    if settings.minio.ca_file:
+        nothing["AWS_CA_BUNDLE"] = settings.minio.ca_file
     for name in theirs:
         del os.environ[name]
     os.environ.update(nothing)
@@ -160,9 +166,12 @@ def _own_aws_variables(settings: Settings) -> Iterator[None]:
 
 def _explained(error: Exception, doing: str, settings: Settings) -> MlopsError:
     from common import retry
+    from common.minio_errors import of_arrow
 
+    if ours := of_arrow(error, settings.minio, ""):
+        return ours
     first_line = (str(error).splitlines() or [type(error).__name__])[0]
-    if retry.database.is_transient(error) or retry.object_store.is_transient(error):
+    if retry.feast.is_transient(error):
         return Unavailable(
             f"Feast could not {doing}: PostgreSQL at {settings.postgres.address} or S3 at {settings.minio.url} "
             f"does not answer ({type(error).__name__}).",

@@ -16,9 +16,9 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
-from common import foreign, git_locks, retry
+from common import git_locks, names, retry
 from common.errors import ConfigError, Locked
-from common.git_command import address, credentials, git, in_our_words
+from common.git_command import address, author, credentials, git, in_our_words, refuse_foreign
 from common.git_objects import commit_tree, parsed, tree_with
 from common.logger import get_logger
 from common.process import CommandFailed
@@ -102,7 +102,7 @@ class GitRepository:
 
     def find(self, name: str) -> str:
         """The full hash of a commit; "" for one that is not known here."""
-        return self._parsed(f"{foreign.commit(name, 'Commit')}^{{commit}}")
+        return self._parsed(f"{names.commit(name)}^{{commit}}")
 
     def ping(self) -> str:
         """git's version. Raises Unavailable, AccessRefused or ConfigError about the remote."""
@@ -112,7 +112,8 @@ class GitRepository:
     def probe_write(self) -> None:
         """Prove that the remote would take a push from us, without one."""
         with self._reached(), self._alone():
-            probe = commit_tree(self._path, tree_with(self._path, "", {}), "", "probe\n", datetime.now(UTC))
+            who = author(self._settings, datetime.now(UTC))
+            probe = commit_tree(self._path, tree_with(self._path, "", {}), "", "probe\n", who)
             self._remotely("push", "--quiet", "--dry-run", "--", self._address, f"{probe}:{PROBE_BRANCH}")
 
     # Writing
@@ -141,7 +142,7 @@ class GitRepository:
         tree = tree_with(self._path, before, change.files)
         if tree == before:
             return Published(base, created=False)
-        commit = commit_tree(self._path, tree, base, change.message, change.date)
+        commit = commit_tree(self._path, tree, base, change.message, author(self._settings, change.date))
         head = f"refs/heads/{self.branch}"
         lease = f"--force-with-lease={head}:{base}"
         self._remotely("push", "--quiet", lease, "--", self._address, f"{commit}:{head}")
@@ -153,6 +154,7 @@ class GitRepository:
         head = f"refs/heads/{self.branch}"
         found = self._remotely("ls-remote", "--", self._address, head).split()
         if not found:
+            refuse_foreign(self._path, self.url, {**PROTOCOLS, **self._credentials()})
             git(self._path, "update-ref", "-d", REMOTE_HEAD)
             return ""
         if self._parsed(f"{found[0]}^{{commit}}") != found[0]:

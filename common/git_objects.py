@@ -1,13 +1,11 @@
 """Git's objects made by plumbing, in a bare repository: until something points at them nobody sees them."""
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 
 from common.git_command import git
 from common.process import CommandFailed
 
-AUTHOR = {"NAME": "MLOps pipeline", "EMAIL": "mlops@localhost"}
 TREE, FILE = "040000 tree", "100644 blob"
 _Nested = dict[str, "str | _Nested | None"]
 
@@ -63,10 +61,8 @@ def _nested(files: Mapping[str, str | None]) -> _Nested:
     return root
 
 
-def commit_tree(repository: Path, tree: str, parent: str, message: str, date: datetime) -> str:
-    """Hash of the commit; the same for the same arguments. `parent` is "" for a first one."""
-    facts = {**AUTHOR, "DATE": date.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
-    who = {f"GIT_{role}_{fact}": value for role in ("AUTHOR", "COMMITTER") for fact, value in facts.items()}
+def commit_tree(repository: Path, tree: str, parent: str, message: str, who: Mapping[str, str]) -> str:
+    """Hash of the commit; the same for the same arguments. `parent` is "" for a first one, `who` git_command.author."""
     parents = ("-p", parent) if parent else ()
     return git(repository, "commit-tree", tree, *parents, env=who, input=message.encode()).strip()
 

@@ -4,8 +4,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from common.errors import StepFailed
+from common.errors import InvalidData, StepFailed
 from common.serving_manifests import Deployment
+from common.stored import RESTORE, json_object
 
 if TYPE_CHECKING:
     from common.minio_client import ObjectStore
@@ -26,16 +27,27 @@ class Golden:
 
 def golden_answers(minio: "ObjectStore", kserve: "Serving", wanted: Deployment) -> Golden:
     """Ask the endpoint for the golden rows. Raises StepFailed where it differs from training by more than TOLERANCE."""
-    golden = minio.get_json(minio.key(f"{wanted.uri}/golden.json"))
-    rows: list[dict[str, Any]] = golden["rows"]
-    pairs = zip(_answered(kserve, wanted, rows), golden["probabilities"], strict=True)
-    difference = max(abs(float(served) - float(trained)) for served, trained in pairs)
+    rows, trained = _golden(minio, f"{wanted.uri}/golden.json")
+    pairs = zip(_answered(kserve, wanted, rows), trained, strict=True)
+    difference = max(abs(one - other) for one, other in pairs)
     if difference > TOLERANCE:
         raise StepFailed(
             f"The endpoint of {wanted.place} disagrees with the trained model by {difference:.2g} on golden rows.",
             "Compare the versions of onnxruntime and scikit-learn in training and serving.",
         )
     return Golden(len(rows), difference, json.dumps(rows[len(rows) // 2]))
+
+
+def _golden(minio: "ObjectStore", uri: str) -> tuple[list[dict[str, Any]], list[float]]:
+    """Rows and what training made of them, one each. Raises InvalidData where the document is not so."""
+    said = json_object(minio, uri, "rows", "probabilities")
+    try:
+        rows, probabilities = [dict(row) for row in said["rows"]], [float(each) for each in said["probabilities"]]
+    except (TypeError, ValueError):
+        rows, probabilities = [], []
+    if not rows or len(rows) != len(probabilities) or not all(0 <= each <= 1 for each in probabilities):
+        raise InvalidData(f"{uri} does not have rows and a probability for each.", RESTORE)
+    return rows, probabilities
 
 
 def _answered(kserve: "Serving", wanted: Deployment, rows: list[dict[str, Any]]) -> tuple[float, ...]:

@@ -14,7 +14,12 @@ def ping(url: str) -> None:
 
     @retry.http
     def once() -> None:
-        requests.get(url, timeout=(CONNECT_SECONDS, READ_SECONDS)).raise_for_status()
+        try:
+            answer = requests.get(url, timeout=(CONNECT_SECONDS, READ_SECONDS))
+        except requests.RequestException as error:  # retries are logged: in words without the URL
+            raise type(error)("no answer", request=error.request) from None
+        if not answer.ok:
+            raise requests.HTTPError(f"answer {answer.status_code}", request=answer.request, response=answer)
 
     try:
         once()

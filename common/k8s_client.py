@@ -25,6 +25,7 @@ from common.k8s_errors import (
     unreadable,
 )
 from common.logger import get_logger
+from common.patience import ANSWER_SECONDS, CONNECT_SECONDS, patience
 from common.settings import Kubernetes as Section
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 Event = tuple[str, Document]
 MANAGER = "mlops"
-CONNECT_SECONDS, READ_SECONDS = 3, 15
 WATCH_SECONDS = 12  # the server ends a quiet watch before we would call it dead
 PAUSE_SECONDS = 0.2
 log = get_logger(__name__)
@@ -201,7 +201,7 @@ class Kubernetes:
         return self._client.call_api(
             path, method, query_params=list((query or {}).items()), header_params=headers, body=body,
             auth_settings=["BearerToken"], _preload_content=False, _return_http_data_only=True,
-            _request_timeout=(CONNECT_SECONDS, READ_SECONDS),
+            _request_timeout=(patience(CONNECT_SECONDS), patience(ANSWER_SECONDS)),
         )  # fmt: skip
 
     def _events(self, path: str, what: str, query: dict[str, str]) -> Iterator[Event]:

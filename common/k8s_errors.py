@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from common.errors import AccessRefused, ConfigError, MlopsError, StepFailed, Unavailable
-from common.transient import chain, kinds
+from common.transient import UNKNOWN_FIELD, chain, kinds
 
 ACCESS_HINT = "Check kubernetes.token or the kubeconfig, and the Role of its ServiceAccount (deploy/)."
 
@@ -105,6 +105,11 @@ def _explained(code: int, status: dict[str, Any], message: str, server: str, wha
         return _conflict(status, what, message)
     if code in (400, 413, 415, 422):
         return Refused(f"{what} is not valid: {_causes(status) or message}.")
+    if code == 500 and UNKNOWN_FIELD in message:
+        return Refused(
+            f"{what} has a field that Kubernetes at {server} does not know: {message}.",
+            "Its CRD is older than what we were written against: docs/how-to/cluster.md names the versions.",
+        )
     if code in (408, 410, 429) or code >= 500:
         return Unavailable(f"Kubernetes at {server} cannot answer about {what} now ({code}): {message}.")
     return StepFailed(f"{what}: Kubernetes at {server} answered {code}: {message}.")

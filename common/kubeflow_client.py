@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,11 +19,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.errors import AccessRefused, DeadlineExceeded, MlopsError, StepFailed, Unavailable
+from common.errors import AccessRefused, DeadlineExceeded, InvalidData, MlopsError, StepFailed, Unavailable
 from common.logger import get_logger
 from common.paths import state_dir
 from common.process import CommandFailed, run_command
 from common.settings import Kubeflow as Section
+from common.stored import RESTORE, json_object
 
 if TYPE_CHECKING:
     from common.minio_client import ObjectStore
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 POLL_SECONDS = 5
+MOST_MISSED = 12  # looks in a row that a run under way may be missed: about a minute
 PROBE_SECONDS = 3
 SUCCEEDED = "SUCCEEDED"
 REFUSED = (401, 403)
@@ -76,7 +79,8 @@ class LocalPipelines:
         place = state_dir() / "pipelines" / run_id
         log_file = state_dir() / "logs" / f"{name}.log"
         shutil.rmtree(place, ignore_errors=True)
-        place.mkdir(parents=True)
+        temporary = place / "tmp"  # kfp leaves a directory there for each component
+        temporary.mkdir(parents=True)
         log_file.parent.mkdir(parents=True, exist_ok=True)
         file = place / f"{name}.yaml"
         file.write_bytes(package)
@@ -85,7 +89,8 @@ class LocalPipelines:
         try:
             run_command(
                 [*command, str(place / "root"), str(log_file)],
-                deadline_seconds=deadline_seconds, cwd=place, env={**os.environ, **ONE_THREAD},
+                deadline_seconds=deadline_seconds, cwd=place,
+                env={**os.environ, **ONE_THREAD, "TMPDIR": str(temporary)},
             )  # fmt: skip
         except CommandFailed as error:
             said = error.stderr.strip().splitlines() or [str(error)]
@@ -176,11 +181,21 @@ class ClusterPipelines:
         return str(submitted.run_id)
 
     def _ended(self, run_id: str, deadline_seconds: float) -> PipelineRun:
-        try:
-            run = self._client.wait_for_run_completion(run_id, deadline_seconds, POLL_SECONDS)
-        except TimeoutError:
-            raise DeadlineExceeded(f"Pipeline run {run_id} did not end within {deadline_seconds:g} s.") from None
-        return PipelineRun(run_id, run.state, run.error.message if run.error else "")
+        """Wait for any state that is an end. kfp's own wait knows no cancelled run, and asks on after a 401."""
+        end, missed = time.monotonic() + deadline_seconds, 0
+        while True:
+            try:
+                run, missed = self._client.get_run(run_id), 0
+            except Exception as error:  # as in _translated; a server that is away for a moment is asked again
+                missed += 1
+                if missed > MOST_MISSED or not isinstance(self._explained(error), Unavailable):
+                    raise
+            else:
+                if run.state not in UNDER_WAY:
+                    return PipelineRun(run_id, run.state, run.error.message if run.error else "")
+            if time.monotonic() > end:
+                raise DeadlineExceeded(f"Pipeline run {run_id} did not end within {deadline_seconds:g} s.")
+            time.sleep(POLL_SECONDS)
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
@@ -218,6 +233,9 @@ def publish_package(store: "ObjectStore", name: str, package: bytes) -> str:
 
 
 def published_package(store: "ObjectStore", name: str) -> tuple[str, bytes]:
-    """URI and content of the pipeline that was published last under `name`. Raises NoSuchObject."""
-    uri = str(store.get_json(f"pipelines/{name}/latest.json")["uri"])
-    return uri, store.get_bytes(store.key(uri))
+    """URI and content of the pipeline that was published last under `name`. Raises NoSuchObject, InvalidData."""
+    uri = str(json_object(store, store.uri(f"pipelines/{name}/latest.json"), "uri")["uri"])
+    package = store.get_bytes(store.key(uri))
+    if hashlib.sha256(package).hexdigest() not in uri:
+        raise InvalidData(f"{uri} is not the pipeline that was published under this digest.", RESTORE)
+    return uri, package

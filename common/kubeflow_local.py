@@ -7,7 +7,6 @@ components through a shell, which would outlive a killed runner: so components c
 Exit code 1 and the component's last error line on stderr when the pipeline failed.
 """
 
-import contextlib
 import json
 import os
 import re
@@ -15,6 +14,7 @@ import select
 import sys
 import threading
 import warnings
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from common.process import die_with_parent
@@ -29,7 +29,7 @@ def main(package: str, arguments: str, root: str, log: str) -> int:
     die_with_parent()
     os.environ[RUNNER_PID] = str(os.getpid())
     error = ""
-    with Path(log).open("w") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+    with Path(log).open("w", encoding="utf-8") as said, redirect_stdout(said), redirect_stderr(said):
         try:
             _run(package, json.loads(arguments), root)
         except Exception as failure:  # where a process ends: whatever kfp raised is told to the parent
@@ -49,7 +49,7 @@ def _run(package: str, arguments: dict[str, object], root: str) -> None:
 
 def last_error(log: Path) -> str:
     """The last line of a log that looks like an error of Python's, without colours."""
-    lines = [COLOURS.sub("", line).strip() for line in log.read_text(errors="replace").splitlines()]
+    lines = [COLOURS.sub("", line).strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
     return next((line for line in reversed(lines) if ERROR_LINE.match(line)), "")
 
 

@@ -69,7 +69,8 @@ def source_uri(dataset: DatasetId, where: Places) -> str:
 
 
 def code_version() -> dict[str, str]:
-    """Commit and remote of this checkout; empty where it is no git checkout, as in an image."""
+    """Commit and remote of this checkout; where it is none, as in an image, the commit that was built."""
+    from common.code_version import built_from
     from common.errors import MlopsError
     from common.git_command import git, without_user
 
@@ -81,7 +82,7 @@ def code_version() -> dict[str, str]:
 
     commit = ask("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
     remote = ask("config", "--get", "remote.origin.url") if commit else ""
-    return {"commit": commit, "repository": without_user(remote) if remote else ""}
+    return {"commit": commit or built_from(), "repository": without_user(remote) if remote else ""}
 
 
 def _server(scheme: str, url: str, embedded: bool, usual_port: int) -> str:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from common.errors import Locked, Unavailable
 from common.logger import get_logger
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 RUN_MARK = "MLOPS_RUN_MARK"
+SIGNED_WITHIN_SECONDS = 2.0
 
 
 @contextlib.contextmanager
@@ -90,11 +91,26 @@ def _sign(directory: Path, run_id: str, command: str) -> None:
 
 
 def _holder(directory: Path) -> str:
-    try:
-        said = json.loads((directory / "run.json").read_text())
-        return f"Run {said['run']} (pid {said['pid']}, `{said['command']}`) has been running since {said['since']}."
-    except (OSError, ValueError, KeyError):
+    """Who holds the lock. Its holder signs at once: what is there before that, a killed run has left."""
+    import psutil
+
+    end = time.monotonic() + SIGNED_WITHIN_SECONDS
+    said = _signature(directory)
+    while not (said and psutil.pid_exists(said["pid"])) and time.monotonic() < end:
+        time.sleep(0.05)
+        said = _signature(directory)
+    if not said:
         return "Another run of this clone is just starting."
+    return f"Run {said['run']} (pid {said['pid']}, `{said['command']}`) has been running since {said['since']}."
+
+
+def _signature(directory: Path) -> dict[str, Any]:
+    """What the holder has said of itself; empty where nobody has, or nothing that can be understood."""
+    try:
+        said = json.loads((directory / "run.json").read_text(encoding="utf-8"))
+        return {"run": said["run"], "pid": int(said["pid"]), "command": said["command"], "since": said["since"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def _end_leftovers(directory: Path) -> None:

@@ -5,6 +5,7 @@ Everything goes to stderr. stdout belongs to data.
 
 import logging
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 HIDDEN = "**********"
 _secrets: set[str] = set()
+_forms: list[str] = []  # of all of them, the longest first: one secret may be a part of another
 
 
 class _Logger:
@@ -34,14 +36,20 @@ def get_logger(name: str) -> Any:
 
 
 def hide(*secrets: str) -> None:
-    """From now on these values are replaced in every log line and every error that we print."""
-    _secrets.update(secret for secret in secrets if len(secret) >= 4)
+    """From now on these values are replaced in every log line and every error that we print, however written."""
+    from common.secret_forms import forms
+
+    new = {secret for secret in secrets if len(secret) >= 4} - _secrets
+    if new:
+        _secrets.update(new)
+        known = set(_forms).union(*map(forms, new))
+        _forms[:] = sorted(known, key=len, reverse=True)
 
 
 def without_secrets(text: str) -> str:
     """The text with every hidden value replaced."""
-    for secret in sorted(_secrets, key=len, reverse=True):
-        text = text.replace(secret, HIDDEN)
+    for form in _forms:
+        text = text.replace(form, HIDDEN)
     return text
 
 
@@ -91,6 +99,14 @@ def configure(verbosity: int = 0) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
     )  # fmt: skip
+    logging.captureWarnings(True)  # what Python would print by itself, it would print with the secrets in it
+    threading.excepthook = _log_failed_thread
+
+
+def _log_failed_thread(failed: "threading.ExceptHookArgs") -> None:
+    if failed.exc_value is not None and not isinstance(failed.exc_value, SystemExit):
+        name = failed.thread.name if failed.thread else ""
+        get_logger(__name__).error("a thread failed", thread=name, exc_info=failed.exc_value)
 
 
 def _level(verbosity: int) -> int:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from common import retry
 from common.errors import AccessRefused, ConfigError, MlopsError, Unavailable
+from common.patience import patience
 from common.settings import Marquez as Section
 from common.settings import without_credentials
 
@@ -110,13 +111,14 @@ class Marquez:
             raise self._garbage()
         return found
 
-    @retry.http
     def get(self, path: str, **query: str) -> Any:
         """The JSON of an answer, asked for again where that may help. Raises NoSuchNode for 404, else Unavailable."""
-        return self._json(path, **query)
+        return self._read(self._request("GET", f"/api/v1{path}", send=self._insist, params=query), path, query)
 
     def _json(self, path: str, **query: str) -> Any:
-        answer = self._request("GET", f"/api/v1{path}", params=query)
+        return self._read(self._request("GET", f"/api/v1{path}", params=query), path, query)
+
+    def _read(self, answer: "requests.Response", path: str, query: dict[str, str]) -> Any:
         if answer.status_code in (401, 403):
             raise AccessRefused(f"{self.place} refused us ({answer.status_code}).", "Set MLOPS_MARQUEZ__TOKEN.")
         if answer.status_code == 404:
@@ -144,17 +146,29 @@ class Marquez:
 
     # Calling
 
-    def _request(self, verb: str, path: str, **more: Any) -> "requests.Response":
+    def _request(self, verb: str, path: str, send: Any = None, **more: Any) -> "requests.Response":
         import requests
 
         if not self.settings.url:
             raise ConfigError("No lineage server is configured.", "Set marquez.url, or marquez.embedded: true.")
         url = self.settings.url.rstrip("/") + path
-        deadlines = (CONNECT_SECONDS, self.settings.timeout_seconds)
         try:
-            return self._session.request(verb, url, timeout=deadlines, allow_redirects=False, **more)
+            return (send or self._send)(verb, url, **more)
+        except requests.HTTPError as error:
+            raise self._unavailable(f"answered {error.response.status_code}") from error
         except (requests.RequestException, ValueError) as error:  # ValueError: urllib3 cannot read the URL
             raise self._unavailable(f"does not answer ({type(error).__name__})") from error
+
+    def _send(self, verb: str, url: str, **more: Any) -> "requests.Response":
+        deadlines = (patience(CONNECT_SECONDS), patience(self.settings.timeout_seconds))
+        return self._session.request(verb, url, timeout=deadlines, allow_redirects=False, **more)
+
+    @retry.http
+    def _insist(self, verb: str, url: str, **more: Any) -> "requests.Response":
+        answer = self._send(verb, url, **more)
+        if answer.status_code in (429, 502, 503, 504):
+            answer.raise_for_status()
+        return answer
 
     @cached_property
     def _session(self) -> "requests.Session":

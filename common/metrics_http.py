@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from common import retry
 from common.errors import ExitCode, Unavailable
+from common.patience import patience
 from common.settings import Prometheus as Section
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class MetricsServer:
 
     @retry.http
     def _get(self, url: str, query: dict[str, str]) -> "requests.Response":
-        deadlines = (CONNECT_SECONDS, READ_SECONDS)
+        deadlines = (patience(CONNECT_SECONDS), patience(READ_SECONDS))
         answer = self._session.get(url, params=query, timeout=deadlines, allow_redirects=False)
         if answer.status_code in (429, 502, 503, 504):
             answer.raise_for_status()  # worth repeating

@@ -10,6 +10,7 @@ import json
 import mimetypes
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -21,22 +22,31 @@ from common import retry
 from common.digest import sha256_of
 from common.errors import ConfigError, InvalidData, StepFailed
 from common.logger import get_logger
-from common.minio_errors import AlreadyThere, CorruptedBody, MissingBucketError, NoSuchObject, in_our_words
+from common.minio_errors import (
+    AlreadyThere,
+    CorruptedBody,
+    MissingBucketError,
+    NoSuchObject,
+    arrow_in_our_words,
+    in_our_words,
+    refuse_foreign,
+)
+from common.patience import ANSWER_SECONDS, CONNECT_SECONDS, patience
 from common.publish import whole_file
 from common.settings import Minio as Section
 
 if TYPE_CHECKING:
+    from pyarrow import NativeFile
     from pyarrow.fs import S3FileSystem
 
 log = get_logger(__name__)
 T = TypeVar("T")
 
-CONNECT_SECONDS = 3
-READ_SECONDS = 20
 MULTIPART_BYTES = 64 << 20
 # Small and few at once: a server on a slow disk hangs up on a part that takes 10 seconds.
 PART_BYTES, PARTS_AT_ONCE = 8 << 20, 4
 CHUNK_BYTES = 1 << 20
+ARROW_SECONDS = 10  # Arrow adds some 6 s of its own to each of its three tries
 # Can never exist, and unlike an empty file both boto3 and DVC pass over it.
 NO_FILE = "/dev/null/none"
 FITTING_KEY = re.compile(r"[^/\x00-\x1f\x7f][^\x00-\x1f\x7f]{0,1000}")
@@ -84,18 +94,20 @@ class ObjectStore:
         from botocore.exceptions import BotoCoreError
 
         config = Config(
-            connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS, retries={"total_max_attempts": 1},
-            s3={"addressing_style": "path"}, request_checksum_calculation="when_required",
-            response_checksum_validation="when_required", max_pool_connections=20,
+            connect_timeout=patience(CONNECT_SECONDS), read_timeout=patience(ANSWER_SECONDS),
+            retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}, max_pool_connections=20,
+            request_checksum_calculation="when_required", response_checksum_validation="when_required",
         )  # fmt: skip
         core = botocore.session.Session()
         for variable in ("config_file", "credentials_file") if self._keys() else ():
             core.set_config_variable(variable, NO_FILE)
             core.session_var_map["profile"] = (None, None, None, None)
         try:
-            return self._made(core, config)
+            client = self._made(core, config)
         except (ValueError, BotoCoreError) as error:
             raise self._unfit(str(error)) from None  # its text may hold the endpoint's user info
+        client.meta.events.register("before-parse.s3", refuse_foreign(self.settings))
+        return client
 
     def _made(self, core: Any, config: Any) -> Any:
         import boto3
@@ -108,6 +120,7 @@ class ObjectStore:
             endpoint_url=self.settings.url,
             region_name=self.settings.region,
             config=config,
+            verify=self.settings.ca_file or None,
             **self._keys(),
         )
 
@@ -291,16 +304,26 @@ class ObjectStore:
         keys = {names[name]: value for name, value in self._keys().items()}
         return S3FileSystem(
             endpoint_override=parts.netloc, scheme=parts.scheme, region=self.settings.region, **keys,
-            connect_timeout=CONNECT_SECONDS, request_timeout=READ_SECONDS,
-            retry_strategy=AwsStandardS3RetryStrategy(max_attempts=4),
+            connect_timeout=patience(CONNECT_SECONDS), request_timeout=patience(ARROW_SECONDS),
+            retry_strategy=AwsStandardS3RetryStrategy(max_attempts=3), tls_ca_file_path=self.settings.ca_file or None,
         )  # fmt: skip
+
+    @contextmanager
+    def opened(self, key: str) -> "Iterator[NativeFile]":
+        """An object to read in parts, as Arrow does; while it is open, what goes wrong is told in our words."""
+        with (
+            arrow_in_our_words(self.settings, key),
+            self.filesystem().open_input_file(f"{self.bucket}/{key}") as file,
+        ):
+            yield file
 
     def environment(self) -> dict[str, str]:
         """AWS_* variables that lead a child process to this store and no other. Holds the secret key."""
         keys = {name.upper(): value for name, value in self._keys().items()}
         files = {"AWS_CONFIG_FILE": NO_FILE, "AWS_SHARED_CREDENTIALS_FILE": NO_FILE} if keys else {}
+        trusted = {"AWS_CA_BUNDLE": str(Path(self.settings.ca_file).absolute())} if self.settings.ca_file else {}
         return {
-            **keys, **files, "AWS_ENDPOINT_URL": self.settings.url, "AWS_ENDPOINT_URL_S3": self.settings.url,
+            **keys, **files, **trusted, "AWS_ENDPOINT_URL": self.settings.url, "AWS_ENDPOINT_URL_S3": self.settings.url,
             "AWS_REGION": self.settings.region, "AWS_DEFAULT_REGION": self.settings.region,
             "AWS_EC2_METADATA_DISABLED": "true", "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
             "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",

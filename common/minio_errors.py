@@ -1,16 +1,21 @@
 """What S3 answers, in our words: the endpoint and the bucket are named, the keys never."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from common import retry
+from common import retry, transient
 from common.errors import AccessRefused, ConfigError, InvalidData, MlopsError, StepFailed, Unavailable
 from common.settings import Minio as Section
-from common.transient import chain, kinds
+from common.transient import Verdict, chain, kinds
 
-REFUSED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "403", "Forbidden", "ExpiredToken"}
+REFUSED = {
+    "401", "Unauthorized", "403", "Forbidden", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch",
+    "ExpiredToken",
+}  # fmt: skip
 MISSING = {"NoSuchKey", "404", "NotFound"}
+RUNNING_HINT = "Is it running? The embedded one: python -m embedded up"
 KEYS_HINT = "Set minio.access_key and MLOPS_MINIO__SECRET_KEY, or minio.secret_key_file."
 
 
@@ -30,6 +35,24 @@ class AlreadyThere(StepFailed):
     """A conditional write found the object: somebody was first."""
 
 
+def refuse_foreign(settings: Section) -> Callable[..., None]:
+    """A look at every answer: one of 2xx that is a web page without an ETag comes from somebody else.
+
+    A proxy's page, say. Taken for an answer, an upload would count as done, and a listing as empty.
+    """
+
+    def look(response_dict: Any, **_: Any) -> None:
+        headers = {name.lower(): value for name, value in response_dict["headers"].items()}
+        is_page = headers.get("content-type", "").lower().startswith("text/html") and "etag" not in headers
+        if is_page and response_dict["status_code"] < 300:
+            raise Unavailable(
+                f"What answers at {settings.url} is a web page, and no S3.",
+                "Correct minio.endpoint, and look for proxies in between.",
+            )
+
+    return look
+
+
 @contextmanager
 def in_our_words(settings: Section, key: str) -> Iterator[None]:
     """Turn botocore's errors about `key` into ours; everything else passes as it is."""
@@ -41,6 +64,39 @@ def in_our_words(settings: Section, key: str) -> Iterator[None]:
         if not any("botocore." in name or "boto3." in name or "s3transfer." in name for name in kinds(error)):
             raise
         raise _translated(error, settings, key) from error
+
+
+@contextmanager
+def arrow_in_our_words(settings: Section, key: str) -> Iterator[None]:
+    """The same for Arrow's S3 client and for its parquet reader, whose errors only words tell apart."""
+    try:
+        yield
+    except (OSError, ValueError) as error:  # ArrowInvalid is a ValueError
+        ours = of_arrow(error, settings, key)
+        if ours is None:
+            raise
+        raise ours from error
+
+
+def of_arrow(error: Exception, settings: Section, key: str) -> MlopsError | None:
+    """Our error for Arrow's; None for one that is not about the object store or an object's bytes."""
+    said, where = str(error), f"bucket {settings.bucket} at {settings.url}"
+    if re.search(r"AWS Error (ACCESS_DENIED|INVALID_ACCESS_KEY_ID|SIGNATURE|INVALID_SIGNATURE|MISSING_AUTH)", said):
+        return AccessRefused(f"S3 refused access key {settings.access_key or '(none)'} for {where}.", KEYS_HINT)
+    if "AWS Error NO_SUCH_BUCKET" in said:
+        return MissingBucketError(f"There is no {where}.", "Create it, or set minio.bucket.")
+    if isinstance(error, FileNotFoundError) and error.filename is None:  # Arrow's; Python's own name their file
+        return NoSuchObject(f"There is no object {key or 'of this name'} in {where}.")
+    if transient.arrow(error) is Verdict.RETRY:
+        return Unavailable(f"S3 at {settings.url} does not answer: {_sentence(error)}.", RUNNING_HINT)
+    if "AWS Error" in said:
+        return StepFailed(f"S3 could not do it for {key or 'an object'} in {where}: {_sentence(error)}.")
+    if re.search(r"thrift|Parquet|parquet|magic bytes", said):
+        return InvalidData(
+            f"What arrives as {key or 'an object'} of {where} is no parquet file: {_sentence(error)}.",
+            "The object is damaged, or another server answers.",
+        )
+    return None
 
 
 def _translated(error: Exception, settings: Section, key: str) -> MlopsError:
@@ -57,8 +113,7 @@ def _translated(error: Exception, settings: Section, key: str) -> MlopsError:
     if code == "RequestTimeTooSkewed":
         return ConfigError(f"The clocks of this machine and of {settings.url} differ too much.", "Set the clock.")
     if retry.object_store.is_transient(error):
-        hint = "Is it running? The embedded one: python -m embedded up"
-        return Unavailable(f"S3 at {settings.url} does not answer: {_sentence(error)}.", hint)
+        return Unavailable(f"S3 at {settings.url} does not answer: {_sentence(error)}.", RUNNING_HINT)
     return StepFailed(f"S3 could not do it for {key or 'the bucket'} in {where}: {_sentence(error)}.")
 
 

@@ -11,15 +11,17 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from common import retry
-from common.errors import AccessRefused, MlopsError, StepFailed, Unavailable
+from common.errors import AccessRefused, ConfigError, MlopsError, StepFailed, Unavailable
+from common.patience import patience
 from common.settings import Mlflow as Section
 
 T = TypeVar("T")
 
-PROBE_SECONDS = 3
+PROBE_SECONDS, REQUEST_SECONDS = 3, 10
+NO_JSON = "not in a valid JSON format"  # what MLflow's client says of somebody else's page
+REFUSALS = ("error code 401", "error code 403", "PERMISSION_DENIED", "UNAUTHENTICATED")
 QUIET = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
@@ -49,15 +51,25 @@ class MlflowConnection:
         return MlflowClient(self.settings.tracking_uri, registry_uri=self.settings.tracking_uri)
 
     def probe(self) -> None:
-        """Raise Unavailable, within PROBE_SECONDS, when no server answers."""
+        """Raise Unavailable when no server answers, each try within PROBE_SECONDS; ConfigError where it is another."""
         import requests
 
         try:
-            status = requests.get(f"{self.settings.tracking_uri}/health", timeout=PROBE_SECONDS).status_code
+            status = self._health()
         except requests.RequestException as error:
-            raise self._unavailable(type(error).__name__) from error
-        if status >= 500:
-            raise self._unavailable(f"it answered {status}")
+            why = type(error).__name__ if error.response is None else str(error)
+            raise self._unavailable(why) from error
+        if status == 404:
+            raise ConfigError(f"There is no MLflow at {self.settings.tracking_uri}.", "Correct mlflow.tracking_uri.")
+
+    @retry.mlflow
+    def _health(self) -> int:
+        import requests
+
+        answer = requests.get(f"{self.settings.tracking_uri}/health", timeout=patience(PROBE_SECONDS))
+        if answer.status_code >= 500 or answer.status_code in (409, 429):
+            raise requests.ConnectionError(f"it answered {answer.status_code}", response=answer)
+        return answer.status_code
 
     def ping(self) -> str:
         """The server's version. Raises Unavailable."""
@@ -65,7 +77,8 @@ class MlflowConnection:
 
         self.probe()
         try:
-            return f"MLflow {requests.get(f'{self.settings.tracking_uri}/version', timeout=PROBE_SECONDS).text.strip()}"
+            said = requests.get(f"{self.settings.tracking_uri}/version", timeout=patience(PROBE_SECONDS)).text
+            return f"MLflow {said.strip()}"
         except requests.RequestException as error:
             raise self._unavailable(type(error).__name__) from error
 
@@ -75,7 +88,8 @@ class MlflowConnection:
 
     def prepare_environment(self) -> None:
         """Set what MLflow reads from the environment only: deadlines, silence, credentials; ours, not the user's."""
-        os.environ.update(QUIET)
+        seconds = max(1, round(patience(REQUEST_SECONDS)))  # MLflow wants a whole number
+        os.environ.update(QUIET, MLFLOW_HTTP_REQUEST_TIMEOUT=str(seconds))
         for name in MISLEADING + (("MLFLOW_TRACKING_TOKEN",) if self.settings.embedded else ()):
             os.environ.pop(name, None)
         secret = self.settings.password.get_secret_value()
@@ -111,7 +125,12 @@ class MlflowConnection:
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         if retry.mlflow.is_transient(error):
             return self._unavailable(first_line)
-        if any(code in first_line for code in ("error code 401", "error code 403", "PERMISSION_DENIED")):
+        if NO_JSON in first_line:
+            return Unavailable(
+                f"What answers at {self.settings.tracking_uri} is no MLflow.",
+                "Correct mlflow.tracking_uri, and look for proxies in between.",
+            )
+        if any(said in first_line for said in REFUSALS):
             return AccessRefused(
                 f"MLflow at {self.settings.tracking_uri} refused the user {self.settings.username or '(none)'}.",
                 "Set mlflow.username and MLOPS_MLFLOW__PASSWORD.",

@@ -50,6 +50,11 @@ class Version:
         return self.tags.get(KEY, "")
 
     @property
+    def step(self) -> str:
+        """Key of the step that made it: versions of one step are siblings, of other algorithms. Empty: nobody knows."""
+        return self.key.rpartition(":")[0]
+
+    @property
     def gate(self) -> str:
         """The word "passed", or why it was refused; empty where the verdict was on another file than this one's."""
         return self.tags.get("gate", "") if self.tags.get("gate_digest") == self.digest else ""
@@ -70,6 +75,11 @@ class Version:
         return {tag.removeprefix(METRIC): float(value) for tag, value in self.tags.items() if tag.startswith(METRIC)}
 
     @property
+    def roc_auc(self) -> float:
+        """On its hold-out; below every other where it was not measured."""
+        return self.metrics.get("roc_auc", -1.0)
+
+    @property
     def is_eligible(self) -> bool:
         """May it become champion?"""
         return self.state == PROPOSED and self.gate == PASSED
@@ -88,16 +98,33 @@ def first_eligible(versions: Iterable[Version]) -> Version | None:
 
 
 def candidate_of(versions: Iterable[Version], champion: Version | None) -> Version | None:
-    """The newest that may become champion: made after the champion, of bytes that nobody has judged in use.
+    """The newest of those that may be tried against the champion; of siblings the one with the best ROC AUC.
 
-    Who is older was there when the champion was chosen. Whose bytes were champion, or failed a canary or in
-    production, was tried already: it comes back only where a person names it.
+    They were measured on the same hold-out. Of equally good ones it is the newest.
+    """
+    rivals = rivals_of(versions, champion)
+    newest = max(rivals, key=lambda each: each.number, default=None)
+    siblings = [each for each in rivals if newest and newest.step and each.step == newest.step]
+    return max(siblings, key=lambda each: (each.roc_auc, each.number), default=newest)
+
+
+def rivals_of(versions: Iterable[Version], champion: Version | None) -> tuple[Version, ...]:
+    """Who may become champion: made after the champion, of bytes that nobody has judged in use.
+
+    Who is older was there when the champion was chosen, and so was a sibling that is not as good. Whose bytes were
+    champion, or failed a canary or in production, was tried already: it comes back only where a person names it.
     """
     known = tuple(versions)
     tried = {each.digest for each in known if _was_tried(each)} | ({champion.digest} if champion else set())
     after = champion.number if champion else 0
-    rivals = (each for each in known if each.is_eligible and each.number > after and each.digest not in tried)
-    return max(rivals, key=lambda each: each.number, default=None)
+    later = (each for each in known if each.is_eligible and each.number > after and each.digest not in tried)
+    return tuple(each for each in later if not (champion and _was_passed_over(each, champion)))
+
+
+def _was_passed_over(version: Version, champion: Version) -> bool:
+    """Did a better sibling become champion? A first champion was compared with nobody, and its siblings are not out."""
+    are_siblings = version.step != "" and version.step == champion.step
+    return are_siblings and champion.gate_champion != "" and version.roc_auc < champion.roc_auc
 
 
 def _was_tried(version: Version) -> bool:

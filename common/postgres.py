@@ -1,13 +1,14 @@
 """PostgreSQL: small reads through SQLAlchemy, whole tables through common.extract, errors in our own words.
 
-Each connection has deadlines: 5 s to connect, keepalives for a peer that died, a statement timeout.
+Each connection has deadlines: 5 s to connect, keepalives for a peer that died, a statement timeout, and a limit of
+silence for a server that stops in the middle of an answer (common/silence.py).
 Identifiers are quoted by SQLAlchemy, values bound. Messages name user and server, never the password.
 """
 
 import difflib
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,9 @@ from common.errors import (
     StepFailed,
     Unavailable,
 )
+from common.patience import patience
 from common.settings import Postgres as Section
+from common.silence import hung_up_after
 from common.transient import chain
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 600
+SMALL_SECONDS = 60  # a small read or write, from connecting to its last row
 # libpq notices a peer that vanished after about 25 s, and unacknowledged data after 30 s.
 KEEPALIVES = {
     "connect_timeout": str(CONNECT_SECONDS), "keepalives": "1", "keepalives_idle": "10",
@@ -61,14 +65,14 @@ class Postgres:
         """For small reads and writes. Connections are not kept: steps are far apart."""
         import sqlalchemy as sa
 
-        url = self.settings.url(**KEEPALIVES, options=" ".join(SESSION))
+        url = self.settings.url(**_keepalives(), options=" ".join(SESSION))
         return sa.create_engine(url, poolclass=sa.NullPool, hide_parameters=True)
 
     def dsn(self) -> str:
         """libpq's own connection string for a session that only reads. Holds the password: never print it."""
         from psycopg2.extensions import make_dsn
 
-        url = self.settings.url(**KEEPALIVES, options=" ".join([*SESSION, "-cdefault_transaction_read_only=on"]))
+        url = self.settings.url(**_keepalives(), options=" ".join([*SESSION, "-cdefault_transaction_read_only=on"]))
         return str(make_dsn(**self.engine.dialect.create_connect_args(url)[1]))
 
     def rows(self, statement: "Executable", parameters: dict[str, Any] | None = None) -> Sequence[Any]:
@@ -78,8 +82,12 @@ class Postgres:
 
     @retry.database
     def _rows(self, statement: "Executable", parameters: dict[str, Any]) -> Sequence[Any]:
-        with self.engine.connect() as connection:
+        with self.bounded(), self.engine.connect() as connection:
             return connection.execute(statement, parameters).all()
+
+    def bounded(self) -> AbstractContextManager[Any]:
+        """For a few small statements on connections of their own: they are lost where they take SMALL_SECONDS."""
+        return hung_up_after(self.settings.port, SMALL_SECONDS)
 
     def find_table(self, name: str) -> tuple[str, str]:
         """Schema and name of the table or view called `name` or `schema.name`.
@@ -104,15 +112,21 @@ class Postgres:
         return tuple(row[0] for row in found)
 
     def watermark(self, table: str, event_time: str | None = None) -> dict[str, Any]:
-        """A cheap look at a table: its rows, newest event, and newest transaction that wrote a living row."""
+        """A look at a table: its rows, newest event, and newest transaction that wrote a living row.
+
+        A view, or a foreign table, knows no transactions: there it is a digest of all rows, in any order.
+        """
         import sqlalchemy as sa
 
         schema, name = self.find_table(table)
-        target = sa.table(name, schema=schema)
+        target: FromClause = sa.table(name, schema=schema)
         newest = sa.func.max(sa.column(event_time)) if event_time else sa.null()
-        writer = sa.func.max(sa.text("xmin::text::bigint"))
+        ((kind,),) = self.rows(sa.text(_KIND), {"schema": schema, "name": name})
+        if kind not in _WRITTEN:
+            target = target.alias("seen")
+        writer = sa.func.max(sa.text("xmin::text::bigint")) if kind in _WRITTEN else sa.text(_CONTENT)
         ((rows, event, transaction),) = self.rows(sa.select(sa.func.count(), newest, writer).select_from(target))
-        return {"rows": rows, "newest": event.isoformat() if event else None, "transaction": transaction}
+        return {"rows": rows, "newest": event.isoformat() if event else None, "transaction": str(transaction)}
 
     def ping(self) -> str:
         """The server's version. Raises Unavailable, AccessRefused or ConfigError, with the remedy as hint."""
@@ -124,7 +138,7 @@ class Postgres:
         """Prove that this role may write: a temporary table, gone when the connection is."""
         import sqlalchemy as sa
 
-        with self.translated(), self.engine.connect() as connection:
+        with self.translated(), self.bounded(), self.engine.connect() as connection:
             connection.execute(sa.text("CREATE TEMPORARY TABLE write_probe (one int) ON COMMIT DROP"))
             connection.execute(sa.text("INSERT INTO write_probe VALUES (1)"))
             connection.rollback()
@@ -186,6 +200,10 @@ def select_from(postgres: Postgres, source: Source) -> "FromClause":
     return sa.text(query).columns().subquery("source")
 
 
+def _keepalives() -> dict[str, str]:
+    return {**KEEPALIVES, "connect_timeout": str(max(2, round(patience(CONNECT_SECONDS))))}  # libpq's least is 2 s
+
+
 def _nearest(name: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(name, known, 1, 0.5)
     return f"Did you mean {near[0]}?" if near else f"There are: {', '.join(sorted(known)[:20]) or 'none'}."
@@ -193,7 +211,7 @@ def _nearest(name: str, known: Sequence[str]) -> str:
 
 def _is_driver_error(error: BaseException) -> bool:
     modules = {each.__module__.split(".")[0] for each in type(error).__mro__}
-    return bool(modules & {"sqlalchemy", "psycopg2", "adbc_driver_manager"})
+    return bool(modules & {"sqlalchemy", "psycopg2", "psycopg", "adbc_driver_manager"})
 
 
 def _sqlstate(error: BaseException) -> str:
@@ -217,6 +235,12 @@ SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.rel
 WHERE c.relkind IN ('r', 'v', 'm', 'p', 'f') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
 ORDER BY pg_table_is_visible(c.oid) DESC, n.nspname, c.relname
 """
+_WRITTEN = ("r", "m", "p")  # tables, materialized views, partitioned tables: each row knows who wrote it
+_KIND = """
+SELECT c.relkind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = :schema AND c.relname = :name
+"""
+_CONTENT = "sum(hashtextextended(seen::text, 0)::numeric)"
 _PRIMARY_KEY = """
 SELECT a.attname FROM pg_index i
 JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace

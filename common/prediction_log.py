@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from common.errors import InvalidData
 from common.minio_errors import NoSuchObject
+from common.stored import as_parquet
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,18 +63,17 @@ class PredictionLog:
             raise InvalidData(f"The prediction log below {self._prefix} changes its types: {error}.") from error
 
     def _read(self, name: str, wanted: list[str] | None) -> "pa.Table | None":
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
         key = self._prefix + name
         try:
-            file = pq.ParquetFile(io.BytesIO(self._store.get_bytes(key)))
-            there = None if wanted is None else [each for each in wanted if each in file.schema_arrow.names]
-            return file.read(columns=there, use_threads=False)
+            content = self._store.get_bytes(key)
         except NoSuchObject:
             return None
-        except pa.ArrowInvalid as error:
-            raise InvalidData(f"{self._store.uri(key)} is no parquet file: {error}.") from error
+        with as_parquet(self._store.uri(key)):
+            file = pq.ParquetFile(io.BytesIO(content))
+            there = None if wanted is None else [each for each in wanted if each in file.schema_arrow.names]
+            return file.read(columns=there, use_threads=False)
 
 
 def _own_columns() -> "pa.Table":

@@ -49,7 +49,7 @@ def write_report(run: Run, directory: Path, fetch: Fetch) -> None:
     `fetch` reads a picture or a page by its URI.
     """
     write_atomically(directory / "summary.json", json.dumps(run.as_data(), indent=2).encode())
-    write_atomically(directory / "report.html", as_html(run, fetch, directory).encode())
+    write_atomically(directory / "report.html", as_html(run, fetch, directory).encode(), 0o600)
     write_atomically(directory.parent / "index.html", index_html(directory.parent).encode())
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from common.code_version import code_version
 from common.errors import MlopsError
@@ -75,7 +76,8 @@ def index_html(runs: Path) -> str:
     rows = []
     for path in sorted(runs.glob("*/summary.json"), reverse=True)[:ROWS_OF_INDEX]:
         try:
-            rows.append(_index_row(json.loads(path.read_text())))
+            summary = json.loads(path.read_text(encoding="utf-8"))
+            rows.append({**_index_row(summary), "folder": quote(path.parent.name)})
         except (OSError, ValueError, KeyError, TypeError) as error:
             log.warning("a run is missing in the index", run=path.parent.name, cause=type(error).__name__)
     return _render("runs.html.j2", rows=rows)
@@ -137,7 +139,7 @@ def _beside(uri: str, fetch: Fetch, directory: Path) -> str:
     if not content:
         return ""
     name = f"pages/{hashlib.sha256(content).hexdigest()[:12]}-{uri.rsplit('/', 1)[-1]}"
-    write_atomically(directory / name, content)
+    write_atomically(directory / name, content, 0o600)  # a page may show people
     return name
 
 

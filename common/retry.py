@@ -147,4 +147,5 @@ http = Policy("http", (transient.http, *_AT_LAST))
 kubernetes = Policy("kubernetes", (transient.kubernetes, transient.broken_transport, *_AT_LAST))
 # MLflow's client POSTs even its searches: the verb tells nothing, so the repeated call looks for its effect.
 mlflow = Policy("mlflow", (transient.mlflow, transient.broken_transport, *_AT_LAST))
+feast = Policy("feast", (transient.postgres, transient.arrow, transient.botocore, *_AT_LAST))
 git = Policy("git", (transient.git, *_AT_LAST))

@@ -82,7 +82,7 @@ class Timers:
 
     def _content(self, name: str) -> str | None:
         path = _directory() / name
-        return path.read_text() if path.exists() else None
+        return path.read_text(encoding="utf-8") if path.exists() else None
 
     def _stop(self, timers: list[str]) -> None:
         if timers:

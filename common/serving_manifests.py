@@ -1,10 +1,13 @@
 """What we ask KServe for, as data: pure functions that return manifests, and that read what others made of them."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+from common import names
 from common.settings import Kserve, Minio
+from common.uris import model_uri
 
 Document = dict[str, Any]
 MODE = "serving.kserve.io/deploymentMode"
@@ -14,6 +17,8 @@ CANARY_VERSION_NOTE, CANARY_DIGEST_NOTE = "mlops/canary-version", "mlops/canary-
 CONCLUDED_NOTE = "mlops/concluded"
 CREDENTIALS_SECRET = "mlops-object-store"  # noqa: S105 - the name of a Secret, not a secret
 PORT = 8080
+# By these the chart of Prometheus finds a pod; KServe copies them from the ServingRuntime to every pod, a canary's too.
+SCRAPED = {"prometheus.io/scrape": "true", "prometheus.io/port": str(PORT), "prometheus.io/path": "/metrics"}
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,20 @@ class Deployment:
     def place(self) -> str:
         """namespace/name, for messages."""
         return f"{self.namespace}/{self.service}"
+
+
+def checked(wanted: Deployment, schemes: Collection[str], buckets: Collection[str]) -> Deployment:
+    """The deployment, every name and address of it held against what it may be: they are a registry's tags.
+
+    Raises BadName (65), before a manifest has any of them.
+    """
+    names.model_name(wanted.model_name)
+    names.dns_label(wanted.namespace, "The namespace")
+    names.dns_label(wanted.service, "The service's name")
+    names.version(wanted.version)
+    names.digest(wanted.digest, "The model's digest")
+    model_uri(wanted.uri, wanted.digest, schemes, buckets)
+    return wanted
 
 
 @dataclass(frozen=True)
@@ -84,8 +103,8 @@ def serving_runtime(namespace: str, kserve: Kserve, minio: Minio) -> Document:
         "apiVersion": "serving.kserve.io/v1alpha1", "kind": "ServingRuntime",
         "metadata": {"name": kserve.runtime, "namespace": namespace},
         "spec": {
+            "annotations": dict(SCRAPED), "protocolVersions": ["v1", "v2"], "containers": [container],
             "supportedModelFormats": [{"name": "onnx", "version": "1", "autoSelect": True}],
-            "protocolVersions": ["v1", "v2"], "containers": [container],
         },
     }  # fmt: skip
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from common import anchors, lineage, logger, platform
 from common.cli import tell
-from common.config import load_settings, secrets_of, state_dir
+from common.config import load_settings, state_dir
+from common.config_sources import ASSIGNMENTS, assigned_above
 from common.errors import ExitCode, Expired
 from common.failures import Failure, explain
 from common.ledger import Ledger, ledger_file
@@ -24,7 +25,7 @@ from common.report import Run, closing_lines, write_report
 from common.runner import Runner
 from common.settings import Settings
 from common.tools import Tools
-from common.turns import Course, Part, Turn, chosen, steps_of
+from common.turns import Course, Part, Turn, chosen, configured, steps_of
 from common.watch import Watch
 
 log = logger.get_logger(__name__)
@@ -38,6 +39,7 @@ def run_session(turns: Sequence[Turn], options: argparse.Namespace) -> int:
     export(options)
     with logger.bound(run=run_id), run_lock(run_id, Path(sys.argv[0]).name, options.wait_lock):
         settings = ready_settings(parts, options)
+        parts = configured(parts, settings)
         mark_children(run_id)
         with opened_ledger(settings, options.wait_lock) as ledger:
             close_unfinished(ledger)
@@ -54,21 +56,19 @@ def ready_settings(parts: Sequence[Part], options: argparse.Namespace) -> Settin
     needs = {need for step in steps_of(parts) for need in step.needs}
     if platform.ensure_up(settings, needs, options.no_start, welcome={"marquez"}):
         settings = load()
-    for section in (*settings.services().values(), settings.ledger, settings.alerts):
-        logger.hide(*secrets_of(section).values())
     return settings
 
 
 def export(options: argparse.Namespace) -> None:
     """Let child processes, the platform and pipeline components, load the same settings from any directory."""
     os.environ["MLOPS_STATE_DIR"] = str(state_dir())
+    os.environ["PYTHONUTF8"] = "1"  # text is UTF-8 for them too, whatever the locale
     if options.env:
         os.environ["MLOPS_ENVIRONMENT"] = options.env
     if config := options.config or os.environ.get("MLOPS_CONFIG_FILE"):
         os.environ["MLOPS_CONFIG_FILE"] = str(Path(config).absolute())
-    for assignment in options.set:
-        path, _, value = assignment.partition("=")
-        os.environ["MLOPS_" + path.strip().upper().replace(".", "__")] = value
+    if options.set:
+        os.environ[ASSIGNMENTS] = json.dumps([*assigned_above(os.environ), *options.set])
 
 
 @contextlib.contextmanager

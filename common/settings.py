@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from common.names import Branch, Bucket, DnsLabel
+from common.names import Branch, Bucket, DnsLabel, DnsNameOrEmpty, Identifier, Image, Line, ObjectKey
 from common.settings_schedules import Alerts, Schedules
 from common.settings_uc1 import Uc1
 from common.settings_uc2 import Iter8, Traffic, Uc2
@@ -17,11 +17,13 @@ from common.settings_uc3 import Uc3
 from common.settings_uc4 import Uc4
 from common.settings_uc5 import Uc5
 from common.settings_uc6 import Uc6
+from common.uris import GitUrl, HttpUrl
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
 NO_API = "http://prometheus.invalid"  # a name that never resolves (RFC 2606)
+IDENTITY = r"^[^<>\x00-\x1f]*[^<>\x00-\x20]$"  # what git takes as it is, in a commit's author
 Environment = Literal["development", "staging", "production"]
 
 
@@ -77,6 +79,7 @@ class Minio(Service):
     secret_key: SecretStr = Field(SecretStr(""), description="Better: MLOPS_MINIO__SECRET_KEY or secret_key_file.")
     bucket: Bucket = Field("mlops", description="The one bucket of this project.")
     region: str = Field("us-east-1", description="Region to sign for.")
+    ca_file: str = Field("", description="CA bundle of `endpoint`; empty: the system's.")
 
     @property
     def url(self) -> str:
@@ -87,7 +90,7 @@ class Minio(Service):
 class Mlflow(Service):
     """MLflow: runs and the model registry."""
 
-    tracking_uri: str = Field("http://localhost:5000", description="URL of the tracking server.")
+    tracking_uri: HttpUrl = Field("http://localhost:5000", description="URL of the tracking server.")
     username: str = Field("", description="For a server with basic authentication.")
     password: SecretStr = Field(SecretStr(""), description="Better: MLOPS_MLFLOW__PASSWORD or password_file.")
 
@@ -95,16 +98,16 @@ class Mlflow(Service):
 class Kubeflow(Service):
     """Kubeflow Pipelines; embedded, its own local runner stands in for the server."""
 
-    host: str = Field("http://ml-pipeline.kubeflow:8888", description="URL of the Pipelines API.")
+    host: HttpUrl = Field("http://ml-pipeline.kubeflow:8888", description="URL of the Pipelines API.")
     namespace: DnsLabel = Field("kubeflow", description="Namespace that runs start in.")
-    image: str = Field("mlops-steps:latest", description="Image with this project installed; components run in it.")
+    image: Image = Field("mlops-steps:latest", description="Image with this project installed; components run in it.")
     token: SecretStr = Field(SecretStr(""), description="Bearer token, where the API wants one.")
 
 
 class Kubernetes(Service):
     """The Kubernetes API that holds our InferenceServices; empty: kubeconfig, else in-cluster credentials."""
 
-    server: str = Field("", description="URL of the API server; with `token`.")
+    server: HttpUrl = Field("", description="URL of the API server; with `token`.")
     token: SecretStr = Field(SecretStr(""), description="Bearer token for `server`.")
     kubeconfig: str = Field("", description="Path of a kubeconfig file; empty: in-cluster credentials.")
     context: str = Field("", description="Context in the kubeconfig; empty: its current one.")
@@ -116,18 +119,18 @@ class Kserve(Section):
     """How models are served."""
 
     runtime: DnsLabel = Field("churn-onnx", description="Name of the ServingRuntime that we apply and ask for.")
-    image: str = Field("mlops-serving:latest", description="Image of the model server.")
-    service_account: str = Field("", description="ServiceAccount whose Secret lets the model server read S3.")
+    image: Image = Field("mlops-serving:latest", description="Image of the model server.")
+    service_account: DnsNameOrEmpty = Field("", description="ServiceAccount whose Secret lets the server read S3.")
     deployment_mode: Literal["Standard", "Knative"] = Field("Standard", description="KServe's deployment mode.")
-    ingress_url: str = Field("", description="Ingress to send predictions to; empty: the service's own URL.")
+    ingress_url: HttpUrl = Field("", description="Ingress to send predictions to; empty: the service's own URL.")
     ready_seconds: int = Field(120, ge=1, description="How long a deployment may take to become ready.")
-    prediction_log_prefix: str = Field("predictions", description="Where in the bucket predictions are logged.")
+    prediction_log_prefix: ObjectKey = Field("predictions", description="Where in the bucket predictions are logged.")
 
 
 class Prometheus(Service):
     """Prometheus, which scrapes the model servers; embedded, we read their /metrics ourselves."""
 
-    url: str = Field("http://localhost:9090", description="URL of the HTTP API; embedded: of the list of targets.")
+    url: HttpUrl = Field("http://localhost:9090", description="URL of the HTTP API; embedded: of the list of targets.")
     token: SecretStr = Field(SecretStr(""), description="Bearer token, where the API wants one.")
     stale_seconds: float = Field(60, gt=0, description="Older samples count as missing.")
 
@@ -147,38 +150,46 @@ class Prometheus(Service):
 class Dvc(Service):
     """The data repository: a git repository of its own whose large files DVC keeps in S3."""
 
-    git_url: str = Field("", description="Git URL of the data repository.")
-    prefix: str = Field("dvc", description="Prefix in the bucket for DVC's files.")
+    git_url: GitUrl = Field("", description="Git URL of the data repository.")
+    prefix: ObjectKey = Field("dvc", description="Prefix in the bucket for DVC's files.")
     branch: Branch = Field("main", description="Branch that versions are committed to.")
+    username: str = Field("", description="For https; without it and `password`, those of `git` on the same host.")
+    password: SecretStr = Field(SecretStr(""), description="Or a token; better: MLOPS_DVC__PASSWORD or password_file.")
 
 
 class Git(Service):
     """The deployments repository that Argo CD watches."""
 
-    deployments_url: str = Field("", description="Git URL of the deployments repository: a path, ssh or https.")
-    branch: str = Field("main", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Branch that Argo CD follows.")
+    deployments_url: GitUrl = Field("", description="Git URL of the deployments repository: a path, ssh or https.")
+    branch: Branch = Field("main", description="Branch that Argo CD follows.")
     username: str = Field("", description="For https with a password or token; for ssh the agent knows.")
     password: SecretStr = Field(SecretStr(""), description="Or a token; better: MLOPS_GIT__PASSWORD or password_file.")
+    author_name: str = Field(
+        "MLOps pipeline", pattern=IDENTITY, description="Author of our commits, to both repositories."
+    )
+    author_email: str = Field(
+        "mlops@localhost", pattern=IDENTITY, description="The author's address; some hosts want one that they know."
+    )
 
 
 class Argocd(Service):
     """Argo CD: through the Kubernetes API, or where `server` is set through its own REST API."""
 
-    server: str = Field("", description="URL of Argo CD's API; empty: its objects are written through kubernetes.")
+    server: HttpUrl = Field("", description="URL of Argo CD's API; empty: its objects are written through kubernetes.")
     token: SecretStr = Field(SecretStr(""), description="Token of an account with apiKey, for `server`.")
     ca_file: str = Field("", description="CA bundle of `server`; empty: the system's.")
-    namespace: str = Field("argocd", description="Namespace that Argo CD keeps its objects in.")
-    application: str = Field("", description="Name of the Application; empty: <model>-<environment>.")
-    project: str = Field("", description="Name of the AppProject; empty: as the Application.")
-    destination: str = Field("https://kubernetes.default.svc", description="Cluster to deploy to, as Argo CD knows it.")
-    repository_url: str = Field("", description="Where Argo CD finds the deployments repository; empty: as git says.")
+    namespace: DnsLabel = Field("argocd", description="Namespace that Argo CD keeps its objects in.")
+    application: DnsNameOrEmpty = Field("", description="Name of the Application; empty: <model>-<environment>.")
+    project: DnsNameOrEmpty = Field("", description="An AppProject that is there; empty: one of our own is made.")
+    destination: HttpUrl = Field("https://kubernetes.default.svc", description="Cluster as Argo CD knows it.")
+    repository_url: GitUrl = Field("", description="Where Argo CD finds the repository; empty: as git says.")
 
 
 class Marquez(Service):
     """Marquez, where lineage goes; embedded, a server of ours with the same API."""
 
-    url: str = Field("http://localhost:5050", description="URL of the API, without /api/v1; empty: there is none.")
-    namespace: str = Field("mlops", min_length=1, description="Namespace of our jobs there.")
+    url: HttpUrl = Field("http://localhost:5050", description="URL of the API, without /api/v1; empty: there is none.")
+    namespace: Line = Field("mlops", min_length=1, description="Namespace of our jobs there.")
     token: SecretStr = Field(SecretStr(""), description="Bearer token, where a proxy in front of it wants one.")
     timeout_seconds: float = Field(2, gt=0, description="How long an answer may take; no step waits for it.")
 
@@ -194,7 +205,7 @@ class Feast(Section):
     """The feature store; it lives in PostgreSQL and S3."""
 
     repo_path: str = Field("uc1_churn_prediction/feature_repo", description="Directory of the feature definitions.")
-    project: str = Field("churn", description="Feast project; it prefixes the online tables.")
+    project: Identifier = Field("churn", description="Feast project; it prefixes the online tables.")
     online_store: Literal["postgres", "sqlite"] = Field("postgres", description="Where features are read online.")
 
 

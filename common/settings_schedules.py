@@ -1,5 +1,6 @@
 """The settings of what runs by itself, and of who is told when something is wrong."""
 
+import re
 from pathlib import PurePosixPath
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -9,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from common import cron_expression
 from common.names import DnsLabel
 
+# It goes into crontabs, units and manifests.
+SCRIPT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]*\.py")
 SCRIPT = "The script, as a path in this repository."
 WHEN = "When: minute, hour, day, month and weekday, as cron reads them."
 DEADLINE = "After so many seconds the run is stopped: SIGTERM, and SIGKILL half a minute later."
@@ -38,7 +41,7 @@ class Schedule(_Part):
     @classmethod
     def _in_this_repository(cls, text: str) -> str:
         path = PurePosixPath(text)
-        if path.is_absolute() or ".." in path.parts or path.suffix != ".py":
+        if path.is_absolute() or ".." in path.parts or not SCRIPT_NAME.fullmatch(text):
             raise ValueError("it must be a Python script in this repository, such as run_all.py")
         return text
 

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from common.names import DnsLabel, ModelName
+from common.names import DnsLabel, ModelName, ObjectKey
 
 
 class _Part(BaseModel):
@@ -40,7 +40,7 @@ class Gate(_Part):
 class Uc1(_Part):
     """UC1, churn: from a table to an endpoint. Any table with an entity and a label will do."""
 
-    raw_data_path: str = Field("raw/customers.parquet", description="Key in the bucket of the latest snapshot.")
+    raw_data_path: ObjectKey = Field("raw/customers.parquet", description="Key in the bucket of the latest snapshot.")
     model_name: ModelName = Field("churn-predictor", description="Name of the registered model and its service.")
     namespace: DnsLabel = Field("models", description="Kubernetes namespace that the model is served in.")
     table: str | None = Field(None, description="Source table, or schema.table.")

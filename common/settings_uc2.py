@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from common import faults
 from common.errors import ConfigError
+from common.uris import TableOrUri
 
 
 class _Part(BaseModel):
@@ -99,6 +100,6 @@ class Traffic(_Part):
     """Whose requests the canary is judged by."""
 
     source: Literal["live", "replay"] = Field("live", description="live: the service's own; replay (laptop): we send.")
-    rows: str = Field("", description="s3:// URI of a parquet snapshot to replay; empty: the champion's hold-out.")
+    rows: TableOrUri = Field("", description="s3:// URI of a snapshot to replay; empty: the champion's hold-out.")
     requests_per_second: float = Field(200, gt=0, description="Rate of the replay.")
     connections: int = Field(16, ge=1, description="Connections of the replay.")

@@ -4,6 +4,9 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from common.names import DnsLabel
+from common.uris import HttpUrl, TableOrUri
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -21,7 +24,7 @@ class ColumnLimits(_Part):
 class ReplayedPopulation(_Part):
     """Whom to send to the service once, so that a laptop without users has drift to find."""
 
-    table: str = Field("", description="Table of customers that are sent as traffic, once a model; empty: none.")
+    table: TableOrUri = Field("", description="Table of customers that are sent as traffic, once a model; empty: none.")
     rows: int = Field(2000, ge=1, description="How many of them, in one request each.")
 
 
@@ -38,10 +41,10 @@ class LateLabels(_Part):
 class Uc3(_Part):
     """UC3: drift of what production saw, and retraining that follows without looping."""
 
-    reference: str = Field(
+    reference: TableOrUri = Field(
         "champion", description="champion: what it was trained on; else a table, or s3:// URI of a parquet object."
     )
-    current: str = Field(
+    current: TableOrUri = Field(
         "log", description="log: the predictions since last time; else a table, or s3:// URI of a parquet object."
     )
     columns: tuple[str, ...] = Field((), description="Columns that are compared; empty: the model's inputs.")
@@ -53,10 +56,10 @@ class Uc3(_Part):
     draw: Literal["drifted", "always"] = Field("drifted", description="When Evidently draws its report.")
     evidently_rows: int = Field(10_000, ge=100, description="Rows of each side that Evidently draws its report from.")
     late_labels: LateLabels = LateLabels()
-    pushgateway_url: str = Field("", description="Prometheus Pushgateway for the gauges; empty: only a file.")
-    pipeline: str = Field("churn-training", description="Name of the published Kubeflow pipeline that retrains.")
+    pushgateway_url: HttpUrl = Field("", description="Prometheus Pushgateway for the gauges; empty: only a file.")
+    pipeline: DnsLabel = Field("churn-training", description="Name of the published Kubeflow pipeline that retrains.")
     fresh: tuple[str, ...] = Field(
-        ("customers", "customers_latest"), min_length=1, description="Tables that retraining learns from, labelled."
+        (), description="Labelled tables that retraining learns from; empty: UC1's own table or query."
     )
     cooldown_hours: float = Field(6, ge=0, description="No second retraining within so many hours.")
     retrainings_per_day: int = Field(3, ge=0, description="At most so many within 24 hours; 0: never.")

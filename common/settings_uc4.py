@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from common.names import Line
+
 Direction = Literal["up", "down", "both"]
 
 
@@ -14,7 +16,7 @@ class _Part(BaseModel):
 class Uc4(_Part):
     """UC4: lineage of every step, and what depends on what."""
 
-    focus: str = Field("", description="Dataset, model, service or step that is asked about; empty: UC1's table.")
+    focus: Line = Field("", description="Dataset, model, service or step that is asked about; empty: UC1's table.")
     direction: Direction = Field("both", description="up: what it is made from; down: what depends on it; or both.")
     depth: int = Field(20, ge=1, le=100, description="How many steps away the picture goes.")
     verify_days: int = Field(30, ge=1, description="How far back it is checked that due = stored.")

@@ -55,14 +55,19 @@ class Uc5(_Part):
     max_equalized_odds_difference: float = Field(
         0.1, ge=0, le=1, description="How far apart the groups' hit rates, or their false alarm rates, may be."
     )
-    limits: dict[str, Limits] = Field({}, description="Sensitive column: limits of its own.")
+    limits: dict[str, Limits | None] = Field(
+        {}, description="Column of uc1.sensitive: limits of its own; null takes out what a lower layer says."
+    )
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Of the intervals; and how sure a refusal must be.")
     refuse_by: Literal["interval", "point"] = Field(
         "interval", description="interval: what is surely above a limit is refused; point: what was measured above it."
     )
     min_group_rows: int = Field(200, ge=1, description="Groups of fewer hold-out rows are marked as small.")
-    bins: dict[str, tuple[float, ...]] = Field(
-        {}, description="Column: where its groups of numbers begin; without: quartiles."
+    bins: dict[str, tuple[float, ...] | None] = Field(
+        {}, description="Column of uc1.sensitive: where its groups of numbers begin; without, or null: quartiles."
+    )
+    show_people: bool = Field(
+        False, description="Put real customers of the hold-out on the page, to try things on; true in development."
     )
     cost_ratio: float = Field(5, gt=0, description="What a missed churner costs, in false alarms.")
     sbom: bool = Field(True, description="Put a bill of materials of the environment beside the card.")
@@ -71,13 +76,13 @@ class Uc5(_Part):
     @model_validator(mode="after")
     def _rising(self) -> Self:
         for column, edges in self.bins.items():
-            if not edges or list(edges) != sorted(set(edges)):
+            if edges is not None and (not edges or list(edges) != sorted(set(edges))):
                 raise ValueError(f"uc5.bins.{column} must be numbers that rise, not {list(edges)}")
         return self
 
     def limits_of(self, column: str) -> dict[str, float]:
         """The limit of each criterion for a column."""
-        own = self.limits.get(column, Limits())
+        own = self.limits.get(column) or Limits()
         parity, odds = own.max_demographic_parity_difference, own.max_equalized_odds_difference
         return {
             "demographic_parity": self.max_demographic_parity_difference if parity is None else parity,

@@ -16,6 +16,7 @@ from common.minio_client import ObjectStore
 from common.paths import state_dir
 from common.postgres import Postgres
 from common.publish import settle, sweep_temporaries
+from common.stored import download_parquet
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def fetch(store: ObjectStore, uri: str, sha256: str) -> Path:
     """A local copy of an object, verified. Downloads only what is not there or not whole. Do not write to it."""
     path = _cached(uri)
     if not path.exists() or sha256_of(path) != sha256:
-        store.download(store.key(uri), path, sha256)
+        download_parquet(store, uri, path, sha256)
     return path
 
 

@@ -83,7 +83,7 @@ def describe(postgres: Postgres, source: Source) -> tuple[SourceColumn, ...]:
 def _described(postgres: Postgres, nothing: "Select[Any]") -> tuple[SourceColumn, ...]:
     import sqlalchemy as sa
 
-    with postgres.engine.connect() as connection:
+    with postgres.bounded(), postgres.engine.connect() as connection:
         cursor: Any = connection.execute(nothing).cursor
         description = cursor.description
         oids = {each.type_code for each in description}

@@ -21,8 +21,11 @@ def wanted_of(uc1: "Uc1") -> "Wanted":
 
 
 def wanted_from(postgres: Postgres, uc1: "Uc1", tables: Sequence[str]) -> "Wanted":
-    """All rows of these tables, whatever uc1.as_of says: what is fresh is later. Raises as wanted_of does."""
-    return _wanted(uc1, union_of(postgres, tables))
+    """All rows of these tables, or without any of UC1's own source; whatever uc1.as_of says: what is fresh is later.
+
+    Raises as wanted_of does.
+    """
+    return _wanted(uc1, union_of(postgres, tables) if tables else source_of(uc1))
 
 
 def union_of(postgres: Postgres, tables: Sequence[str]) -> Source:

@@ -13,6 +13,9 @@ import yaml
 MAX_DEPTH = 20
 MAX_VALUES = 20_000
 OCTAL = re.compile(r"[-+]?0[0-9_]+")
+SECRET = re.compile(r"(password|secret_key|token)")
+TEXT = "tag:yaml.org,2002:str"
+NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
 class Surprise(yaml.constructor.ConstructorError):
@@ -34,7 +37,7 @@ class _Strict(yaml.SafeLoader):
         """One value: counted with what its aliases stand for, so that no few lines become millions of values."""
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if getattr(event, "tag", None) is not None:
-            raise _refused(f"the tag {event.tag}", event)
+            raise _refused("a tag" if _is_secret(index) else f"the tag {event.tag}", event)
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise _refused(f"a depth of more than {MAX_DEPTH}", event)
@@ -56,7 +59,9 @@ class _Strict(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Keys given twice are an error instead of the last one winning."""
         seen: set[Any] = set()
-        for key_node, _ in node.value:
+        for key_node, value_node in node.value:
+            if _is_secret(key_node) and isinstance(value_node, yaml.ScalarNode) and value_node.tag in NUMBERS:
+                value_node.tag = TEXT  # a password of digits is text, as it is in the environment
             key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is given twice", node.start_mark)
@@ -77,6 +82,22 @@ class _Strict(yaml.SafeLoader):
         if ":" in text or not math.isfinite(read):
             raise Surprise(None, None, f"{text} is no number that a setting can have", node.start_mark)
         return read
+
+
+def explained(error: Exception) -> str:
+    """What is wrong and where, in one line, without the text that stands there: it may be a secret."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem is None:
+        return " ".join(str(error).split())
+    problem = error.problem
+    if isinstance(error, yaml.composer.ComposerError):  # an alias: perhaps a password that begins with an asterisk
+        problem = re.sub(r" '.*'", "", problem)
+    mark = error.problem_mark or error.context_mark
+    place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    return f"{error.context}: {problem}{place}" if error.context else f"{problem}{place}"
+
+
+def _is_secret(key: Any) -> bool:
+    return isinstance(key, yaml.ScalarNode) and bool(SECRET.fullmatch(key.value))
 
 
 def _refused(what: str, where: Any) -> yaml.constructor.ConstructorError:

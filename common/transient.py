@@ -34,6 +34,7 @@ REFUSED_LOGIN = re.compile(
     re.IGNORECASE,
 )
 S3_CODES = {
+    "409", "Conflict", "OperationAborted",  # somebody else is writing there: the repeated call sees what came of it
     "SlowDown", "RequestTimeout", "RequestTimeoutException", "InternalError", "ServiceUnavailable",
     "ConditionalRequestConflict",
 }  # fmt: skip
@@ -51,12 +52,13 @@ BROKEN_TRANSPORT = {
 }  # fmt: skip
 GIT_FINAL = re.compile(
     r"Authentication failed|Permission denied|could not read (Username|Password)|protected branch"
-    r"|pre-receive hook declined|fsck|returned error: 40[134]|not found",
+    r"|(pre-receive|update) hook declined|GH013|rule violations|push declined|SSL certificate"
+    r"|certificate verification|fsck|returned error: 40[134]|not found",
     re.IGNORECASE,
 )
 GIT_TRANSIENT = re.compile(
     r"Could not resolve host|Connection (reset|refused|timed out)|hung up unexpectedly|early EOF|RPC failed"
-    r"|returned error: (429|50[0234])|\(fetch first\)|\(non-fast-forward\)|\(stale info\)|cannot lock ref"
+    r"|returned error: (409|429|50[0234])|\(fetch first\)|\(non-fast-forward\)|\(stale info\)|cannot lock ref"
     r"|Operation timed out|unable to access",
     re.IGNORECASE,
 )
@@ -65,6 +67,12 @@ STORE_TRANSIENT = re.compile(
     r"|SlowDown|reduce your request rate|InternalError|Cannot connect to host|ServerDisconnected",
     re.IGNORECASE,
 )
+ARROW_TRANSIENT = re.compile(
+    r"AWS Error (NETWORK_CONNECTION|REQUEST_TIMEOUT|SLOW_DOWN|THROTTLING|SERVICE_UNAVAILABLE|INTERNAL_FAILURE)"
+    r"|HTTP status (429|50[0234])|curlCode"
+)
+# Server-side apply answers 500 where an object has a field that the server's schema lacks.
+UNKNOWN_FIELD = "failed to create typed patch object"
 IDEMPOTENT = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS"}
 
 
@@ -164,6 +172,8 @@ def kubernetes(error: BaseException) -> Verdict | None:
     status, body = getattr(error, "status", None), str(getattr(error, "body", ""))
     if status == 409:
         return FINAL if "AlreadyExists" in body else RETRY
+    if status == 500 and UNKNOWN_FIELD in body:
+        return FINAL
     return RETRY if status in {410, 429, 500, 502, 503, 504} else (FINAL if status else None)
 
 
@@ -189,6 +199,13 @@ def git(error: BaseException) -> Verdict | None:
         return None
     printed = getattr(error, "stderr", "")
     return RETRY if GIT_TRANSIENT.search(printed) and not GIT_FINAL.search(printed) else FINAL
+
+
+def arrow(error: BaseException) -> Verdict | None:
+    """Arrow's S3 client, whose errors are plain OSErrors that only words tell apart."""
+    if not isinstance(error, OSError) or "AWS Error" not in str(error):
+        return None
+    return RETRY if ARROW_TRANSIENT.search(str(error)) else FINAL
 
 
 def ours(error: BaseException) -> Verdict | None:

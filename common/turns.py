@@ -17,6 +17,7 @@ from common.step import Step
 
 if TYPE_CHECKING:
     from common.runner import Outcome
+    from common.settings import Settings
 
 Part = tuple["Turn", tuple[Step, ...]]
 
@@ -25,12 +26,14 @@ Part = tuple["Turn", tuple[Step, ...]]
 class Turn:
     """A pipeline's turn; it falls away where one of those that it `stands_on` failed, was refused or fell away.
 
-    With `if_proposed_by` it comes only where that pipeline has just made something that waits to be tried.
+    With `if_proposed_by` it comes only where that pipeline has just made something that waits to be tried, and with
+    `if_set` only where that setting is not empty: the address of a service that not everybody has.
     """
 
     pipeline: Pipeline
     stands_on: tuple[str, ...] = ()
     if_proposed_by: str = ""
+    if_set: str = ""
 
     @property
     def name(self) -> str:
@@ -46,18 +49,27 @@ def turns_of(pipelines: Sequence["Pipeline | Turn"]) -> tuple[Turn, ...]:
 def chosen(turns: Sequence[Turn], from_step: str | None, until: str | None) -> list[Part]:
     """The steps of each turn between two of them, both included.
 
-    One pipeline goes by numbers such as 04; several go by names, or their beginnings: uc3, uc3_02.
+    One pipeline goes by numbers such as 04; several go by names, or their beginnings: uc3, uc3_02. A pipeline that has
+    two turns ends the part with the first of them that does not come before its beginning.
     """
     if len(turns) == 1:
         return [(turns[0], turns[0].pipeline.selected(from_step, until))]
     places = [(n, step) for n, turn in enumerate(turns) for step in turn.pipeline.steps]
     first = _matching("--from-step", places, from_step)[0] if from_step else 0
-    last = _matching("--until", places, until)[-1] if until else len(places) - 1
-    if first > last:
-        raise UsageError(f"--from-step {from_step} comes after --until {until}.")
+    last = len(places) - 1
+    if until:
+        after = [n for n in _matching("--until", places, until) if n >= first]
+        if not after:
+            raise UsageError(f"--from-step {from_step} comes after --until {until}.")
+        last = next(n for n in reversed(after) if places[n][0] == places[after[0]][0])
     kept = places[first : last + 1]
     parts = [(turn, tuple(step for n, step in kept if n == number)) for number, turn in enumerate(turns)]
     return [(turn, steps) for turn, steps in parts if steps]
+
+
+def configured(parts: Sequence[Part], settings: "Settings") -> list[Part]:
+    """Without the turns whose service is not configured. Where nothing else is asked for, the step itself says so."""
+    return [(turn, steps) for turn, steps in parts if not turn.if_set or settings.at(turn.if_set)] or list(parts)
 
 
 def steps_of(parts: Sequence[Part]) -> tuple[Step, ...]:

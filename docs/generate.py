@@ -1,4 +1,4 @@
-"""Writes the reference: every setting from its description, every command from its --help.
+"""Writes the reference: settings from their descriptions, commands from their --help, faults from the tests' table.
 
 Run it:  python docs/generate.py            after a change of settings or flags
          python docs/generate.py --check    does the reference say what the code says? (a test asks)
@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 from common.config_sources import TOOL_VARIABLES
 from common.paths import ROOT
 from common.settings import Settings
+from docs.faults_page import faults_page
 
 REFERENCE = ROOT / "docs" / "reference"
 HELP_SECONDS = 60
@@ -41,7 +42,7 @@ def main() -> int:
 
 def pages() -> dict[str, str]:
     """Name -> content."""
-    return {"config.md": config_page(), "cli.md": cli_page()}
+    return {"config.md": config_page(), "cli.md": cli_page(), "faults.md": faults_page(WRITTEN)}
 
 
 # Settings

@@ -15,6 +15,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
+from common.terminal import speak_utf8
+
 if TYPE_CHECKING:
     from common.settings import Settings
 
@@ -23,6 +25,7 @@ OF_THE_USER = ("PG", "AWS_", "MLFLOW_", "GIT_")
 
 def main() -> NoReturn:
     """Understand the command line, do it, and end with a code of common.errors.ExitCode."""
+    speak_utf8()
     options = _parser().parse_args()
     from common.failures import explain
 

@@ -20,8 +20,10 @@ KEPT_RUNS = 50
 KEPT_CACHE_BYTES = 2 * 1024**3
 KEPT_LOG_BYTES = 1024**2
 MADE_BY_US = (
-    "addresses.yaml", "seeded.yaml", "kubeconfig", "embedded", "logs", "ledger.db", "ledger.db-wal", "ledger.db-shm",
-    "run.json", "runs", "cache", "dvc", "feast", "pipelines", "secrets", "run.lock",
+    "addresses.yaml", "seeded.yaml", "kubeconfig", "embedded", "logs", "alerts.jsonl", "run.json", "runs", "cache",
+    "dvc", "git", "feast", "pipelines", "metrics", "secrets", "run.lock",
+    # Of every environment. Anchors too: without their ledger they would call the next one tampered with.
+    "ledger*.db", "ledger*.db-wal", "ledger*.db-shm", "ledger*.db.anchors",
 )  # fmt: skip
 
 
@@ -53,7 +55,7 @@ def reset(layout: Layout) -> list[str]:
     """Delete what this project made. One line a thing; the outside directory goes first, while its id is known."""
     removed = []
     places = [layout.outside] if layout.has_clone_id else []
-    for path in [*places, *(layout.state / name for name in MADE_BY_US)]:
+    for path in [*places, *(path for name in MADE_BY_US for path in sorted(layout.state.glob(name)))]:
         if path.exists():
             _remove(path)
             removed.append(f"deleted {path}")

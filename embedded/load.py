@@ -11,14 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from common import names
 from common.errors import ConfigError, InvalidData, UsageError
+from common.names import BadName
 from common.postgres import KEEPALIVES
 from common.settings import Postgres as Section
 from embedded import table_file, table_types
 from embedded.seed import TABLES
 from embedded.table_types import Typed
 
-NAME_BYTES = 63  # PostgreSQL cuts longer names off, and says so to nobody
+NAME_BYTES = names.LONGEST_TABLE
+# What every table of PostgreSQL has besides its own columns.
+OF_THE_SYSTEM = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
 COLUMNS_IN_A_PART = 200
 BATCH_ROWS = 20_000
 
@@ -57,8 +61,10 @@ def load(section: Section, path: Path, table: str, scratch: Path) -> Loaded:
 
 def refuse_name(table: str) -> None:
     """Raise UsageError for what cannot be a table's name here."""
-    if not table.strip() or len(table.encode()) > NAME_BYTES or "\x00" in table:
-        raise UsageError(f"--table wants a name of 1 to {NAME_BYTES} bytes, not {table!r}.")
+    try:
+        names.table(table, "--table")
+    except BadName as error:
+        raise UsageError(error.message, "Choose another name.") from None
     if table in TABLES:
         raise UsageError(f"{table} is the name of a table of sample customers.", "Choose another name.")
 
@@ -69,12 +75,15 @@ def _named(columns: Sequence[Typed]) -> tuple[tuple[Typed, ...], tuple[str, ...]
     for column in columns:
         short = _short(column.name)
         if short != column.name:
-            notes.append(f"column {column.name} is called {short}: PostgreSQL keeps {NAME_BYTES} bytes of a name")
+            why = "that name for itself" if column.name in OF_THE_SYSTEM else f"{NAME_BYTES} bytes of a name"
+            notes.append(f"column {column.name} is called {short}: PostgreSQL keeps {why}")
         named.append(Typed(short, column.postgres, column.expression, column.note))
     return tuple(named), tuple(notes)
 
 
 def _short(name: str) -> str:
+    if name in OF_THE_SYSTEM:
+        return f"{name}_"
     if len(name.encode()) <= NAME_BYTES:
         return name
     end = "_" + hashlib.sha256(name.encode()).hexdigest()[:8]
@@ -132,7 +141,8 @@ def _declarations(columns: Sequence[Typed]) -> str:
 
 
 def _explained(error: Exception, table: str, path: Path) -> Exception:
-    said = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    said = next((line.partition("ERROR:")[2] for line in lines if "ERROR:" in line), lines[0])[:300]
     if "row is too big" in said:
         return InvalidData(f"A row of {path} is wider than the 8 kB that PostgreSQL keeps in one place.",
                            "Leave columns out, or split it into tables that a query joins.")  # fmt: skip

@@ -6,6 +6,7 @@ import os
 import secrets
 from pathlib import Path
 
+from common.secret_forms import forms
 from embedded.layout import Layout
 
 
@@ -26,9 +27,10 @@ def secret_path(layout: Layout, name: str) -> Path:
 
 
 def masked(layout: Layout, text: str) -> str:
-    """The text without any of our secrets."""
+    """The text without any of our secrets, however they are written."""
     for path in layout.secrets.glob("*"):
-        text = text.replace(path.read_text().strip() or "\0", "***")
+        for form in forms(path.read_text().strip() or "\0"):
+            text = text.replace(form, "***")
     return text
 
 

@@ -65,7 +65,7 @@ def load(directory: Path, digest: str = "") -> Artefact:
 
 def _schema(path: Path) -> Schema:
     try:
-        said = json.loads(path.read_text())
+        said = json.loads(path.read_text(encoding="utf-8"))
         schema = Schema(tuple(said["numeric"]), tuple(said["categorical"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BrokenArtefact(f"{path} does not list the model's columns ({type(error).__name__}: {error}).") from error

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 QUEUED_REQUESTS = 10_000
+QUEUED_ROWS = 100_000  # some 20 MB: a request may have thousands of rows, and memory ends before requests do
 ROWS_PER_OBJECT = 20_000
 SECONDS_PER_OBJECT = 3.0
 STOP_SECONDS = 5.0
@@ -71,6 +72,7 @@ class PredictionLog:
         self._schema, self._revision, self._digest = schema, revision, digest
         self._upload, self._dropped = upload, dropped
         self._queue: queue.Queue[Record | None] = queue.Queue(QUEUED_REQUESTS)
+        self._rows, self._counting = 0, threading.Lock()  # rows that are put and neither written nor dropped
         self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
 
     def start(self) -> None:
@@ -78,16 +80,32 @@ class PredictionLog:
         self._thread.start()
 
     def put(self, record: Record) -> None:
-        """Queue a record, or count it as dropped."""
+        """Queue a record, or count it as dropped where too many requests or rows wait for the store."""
+        rows = record.rows
+        if not self._has_room(rows):
+            self._dropped(rows)
+            return
         try:
             self._queue.put_nowait(record)
         except queue.Full:
-            self._dropped(record.rows)
+            self._leave(rows)
+            self._dropped(rows)
 
     def stop(self) -> None:
         """Write what is queued and end the thread."""
         self._queue.put(None)
         self._thread.join(STOP_SECONDS)
+
+    def _has_room(self, rows: int) -> bool:
+        """Count rows in, unless there are too many."""
+        with self._counting:
+            room = self._rows + rows <= QUEUED_ROWS
+            self._rows += rows if room else 0
+        return room
+
+    def _leave(self, rows: int) -> None:
+        with self._counting:
+            self._rows -= rows
 
     def _run(self) -> None:
         last = False
@@ -95,6 +113,7 @@ class PredictionLog:
             records, last = self._collect()
             if records:
                 self._write(records)
+                self._leave(sum(record.rows for record in records))
 
     def _collect(self) -> tuple[list[Record], bool]:
         """Wait for a record, then gather until an object is full or old enough; True when it is the last."""
@@ -172,7 +191,11 @@ def _feature(records: list[Record], name: str, kind: "pa.DataType") -> "pa.Array
 
 
 def upload_to(uri: str) -> Upload:
-    """Put objects below s3://bucket/prefix; address and credentials come from AWS_* in the environment."""
+    """Put objects below s3://bucket/prefix; address and credentials come from AWS_* in the environment.
+
+    The SHA-256 is noted with each, so that who reads it months later knows whether it still is what was written.
+    """
+    import hashlib
     import os
 
     import boto3
@@ -184,6 +207,7 @@ def upload_to(uri: str) -> Upload:
     client = boto3.client("s3", endpoint_url=os.environ.get("AWS_ENDPOINT_URL") or None, config=config)
 
     def upload(name: str, body: bytes) -> None:
-        client.put_object(Bucket=bucket, Key=f"{prefix}/{name}" if prefix else name, Body=body)
+        noted = {"sha256": hashlib.sha256(body).hexdigest()}
+        client.put_object(Bucket=bucket, Key=f"{prefix}/{name}" if prefix else name, Body=body, Metadata=noted)
 
     return upload

@@ -24,11 +24,13 @@ from common.minio_client import ObjectStore
 from common.paths import state_dir
 from common.settings import Settings
 from common.settings_uc1 import Uc1
+from common.stored import RESTORE, as_parquet, download_parquet, refuse_exchanged
 from uc1_churn_prediction.measured import database, measure, parquet
 from uc1_churn_prediction.results import ROW_NUMBER
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow.parquet as pq
 
 METADATA = b"mlops"
 # A table that says no times is taken to be true from here on: one fixed moment, so that a run can be repeated.
@@ -71,7 +73,7 @@ def publish_features(store: ObjectStore, settings: Settings, snapshot_uri: str, 
     """
     view = view_name(settings.uc1.model_name)
     with _directory() as directory:
-        snapshot = store.download(store.key(snapshot_uri), directory / "snapshot.parquet")
+        snapshot = download_parquet(store, snapshot_uri, directory / "snapshot.parquet")
         path, unsorted = directory / "features.parquet", directory / "unsorted.parquet"
         try:
             chosen = chosen_columns(snapshot, settings, roles)
@@ -79,8 +81,8 @@ def publish_features(store: ObjectStore, settings: Settings, snapshot_uri: str, 
         except UnfitForTraining as error:
             raise InvalidData(str(error), "Set uc1.numeric and uc1.categorical, or leave both empty.") from error
         _write_sorted(unsorted, path, {"roles": asdict(roles), "columns": asdict(chosen.columns)})
-        key = f"features/{view}/{digest_of_parquet(path)}.parquet"
-        published = store.publish(key, path)
+        digest = digest_of_parquet(path)
+        published = store.publish(f"features/{view}/{digest}.parquet", path, {"digest": digest})
     return Features(read_feature_table(store, settings, published.uri), chosen)
 
 
@@ -149,29 +151,32 @@ def _write_sorted(unsorted: Path, path: Path, metadata: dict[str, Any]) -> None:
     written = pq.read_schema(unsorted)
     schema = written.with_metadata({METADATA: json.dumps(metadata, sort_keys=True).encode()})
     query = f"SELECT * FROM {parquet(unsorted, len(schema))} ORDER BY c0, c1"  # noqa: S608 - a file of ours, columns are c0, c1, ...
-    with database() as connection, pq.ParquetWriter(path, schema) as writer:
+    with database() as connection, pq.ParquetWriter(path, schema, write_page_checksum=True) as writer:
         for batch in connection.sql(query).to_arrow_reader(SORTED_ROWS):
             columns = [column.cast(kind) for column, kind in zip(batch.columns, schema.types, strict=True)]
             writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
 
 
 def read_feature_table(store: ObjectStore, settings: Settings, uri: str) -> FeatureTable:
-    """What Feast needs to know of published features, from the object's own metadata and statistics."""
+    """What Feast needs to know of published features, from the object's own metadata; all of it is verified.
+
+    Feast reads the object again where it lies: this is the last look at its bytes before something is made of them.
+    """
     import pyarrow.parquet as pq
 
-    key = store.key(uri)
-    with store.filesystem().open_input_file(f"{store.bucket}/{key}") as file:
-        parquet = pq.ParquetFile(file)
-        said = json.loads(parquet.schema_arrow.metadata[METADATA])
-        first, last = _range(parquet.read([TIME]).column(TIME))
+    with _directory() as directory:
+        path = download_parquet(store, uri, directory / "features.parquet")
+        with as_parquet(uri), pq.ParquetFile(path) as parquet:
+            said, schema = _said(parquet, uri), parquet.schema_arrow
+            first, last = _range(parquet.read([TIME]).column(TIME))
     entity = said["roles"]["entity"]
     return FeatureTable(
         view=view_name(settings.uc1.model_name),
         service=service_name(settings.uc1.model_name),
         uri=uri,
-        digest=Path(key).stem,
+        digest=Path(uri).stem,
         entity=entity,
-        entity_type="int64" if str(parquet.schema_arrow.field(entity).type) == "int64" else "string",
+        entity_type="int64" if str(schema.field(entity).type) == "int64" else "string",
         numeric=tuple(said["columns"]["numeric"]),
         categorical=tuple(said["columns"]["categorical"]),
         first=first,
@@ -183,9 +188,19 @@ def read_roles(store: ObjectStore, uri: str) -> Roles:
     """The roles that published features were made with."""
     import pyarrow.parquet as pq
 
-    with store.filesystem().open_input_file(f"{store.bucket}/{store.key(uri)}") as file:
-        said = json.loads(pq.read_schema(file).metadata[METADATA])
-    return Roles(**said["roles"])
+    key = store.key(uri)
+    refuse_exchanged(store, key)
+    with store.opened(key) as file, as_parquet(uri):
+        return Roles(**_said(pq.ParquetFile(file), uri)["roles"])
+
+
+def _said(parquet: "pq.ParquetFile", uri: str) -> dict[str, Any]:
+    """What the features' columns are, as whoever made them noted it in the file."""
+    noted = (parquet.schema_arrow.metadata or {}).get(METADATA)
+    if noted is None:
+        raise InvalidData(f"{uri} does not say which of its columns is what: it holds no features of ours.", RESTORE)
+    said: dict[str, Any] = json.loads(noted)
+    return said
 
 
 def read_snapshot(store: ObjectStore, uri: str, roles: Roles) -> "pd.DataFrame":
@@ -194,7 +209,7 @@ def read_snapshot(store: ObjectStore, uri: str, roles: Roles) -> "pd.DataFrame":
 
     names = list(dict.fromkeys(filter(None, (roles.entity, roles.label, roles.event_time))))
     with _directory() as directory:
-        path = store.download(store.key(uri), directory / "snapshot.parquet")
+        path = download_parquet(store, uri, directory / "snapshot.parquet")
         return pd.concat(list(frames(path, roles, names)), ignore_index=True)
 
 

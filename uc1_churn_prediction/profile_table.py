@@ -15,6 +15,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from common.terminal import speak_utf8
+
 if TYPE_CHECKING:
     from churn.proposal import Proposal
     from common.postgres import Source
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 def main() -> NoReturn:
     """Propose, or say in one sentence why not."""
+    speak_utf8()
     options = _parser().parse_args()
     from common import logger
     from common.failures import explain

@@ -1,9 +1,10 @@
 """The Kubeflow pipeline `churn-training`: training_frame -> train -> evaluate -> register.
 
 Importing this module imports kfp: whoever needs it does so inside a function. A component's body is copied as
-text into the compiled pipeline, so it only imports its work from the installed project. Its settings come from
-MLOPS_* variables: locally the parent's, on a cluster those of ConfigMap and Secret `mlops-settings`. No gate is
-a dsl.If: the local runner runs neither branch, and says nothing.
+text into the compiled pipeline, so it only imports its work from the installed project. `settings` is what
+common.pipeline_settings tells of those of whoever starts it; addresses and secrets come from MLOPS_* variables: locally
+the parent's, on a cluster those of ConfigMap and Secret `mlops-settings`. No gate is a dsl.If: the local runner runs
+neither branch, and says nothing.
 """
 
 import tempfile
@@ -18,38 +19,55 @@ from uc1_churn_prediction.training import component
 
 NAME = component.NAME
 SETTINGS = "mlops-settings"  # ConfigMap and Secret of the namespace that runs start in; both may be absent
-PLAIN = ("MLOPS_ENVIRONMENT", "MLOPS_CONFIG_FILE", "MLOPS_POSTGRES__HOST", "MLOPS_MINIO__ENDPOINT",
-         "MLOPS_MINIO__BUCKET", "MLOPS_MLFLOW__TRACKING_URI")  # fmt: skip
+PLAIN = ("MLOPS_ENVIRONMENT", "MLOPS_CONFIG_FILE", "MLOPS_POSTGRES__HOST", "MLOPS_POSTGRES__PORT",
+         "MLOPS_POSTGRES__USER", "MLOPS_POSTGRES__SSLMODE", "MLOPS_MINIO__ENDPOINT", "MLOPS_MINIO__BUCKET",
+         "MLOPS_MLFLOW__TRACKING_URI")  # fmt: skip
 SECRET = ("MLOPS_POSTGRES__PASSWORD", "MLOPS_MINIO__ACCESS_KEY", "MLOPS_MINIO__SECRET_KEY",
           "MLOPS_MLFLOW__USERNAME", "MLOPS_MLFLOW__PASSWORD")  # fmt: skip
 
 
-def training_frame(snapshot_uri: str, features_uri: str, key: str, frame: Output[Dataset]) -> None:
+def training_frame(snapshot_uri: str, features_uri: str, key: str, settings: str, frame: Output[Dataset]) -> None:
     from uc1_churn_prediction.training import frame as work
 
-    work.run(snapshot_uri, features_uri, key, frame.path)
+    work.run(snapshot_uri, features_uri, key, frame.path, settings)
 
 
-def train(algorithms: list, key: str, frame: Input[Dataset], models: Output[Model]) -> None:  # type: ignore[type-arg]
+def train(
+    algorithms: list,  # type: ignore[type-arg]
+    key: str,
+    settings: str,
+    frame: Input[Dataset],
+    models: Output[Model],
+) -> None:
     from uc1_churn_prediction.training import train as work
 
-    work.run(algorithms, key, frame.path, models.path)
+    work.run(algorithms, key, frame.path, models.path, settings)
 
 
 def evaluate(
-    champion_uri: str, key: str, frame: Input[Dataset], models: Input[Model], evaluations: Output[Artifact]
+    champion_uri: str,
+    key: str,
+    settings: str,
+    frame: Input[Dataset],
+    models: Input[Model],
+    evaluations: Output[Artifact],
 ) -> None:
     from uc1_churn_prediction.training import evaluate as work
 
-    work.run(champion_uri, key, frame.path, models.path, evaluations.path)
+    work.run(champion_uri, key, frame.path, models.path, evaluations.path, settings)
 
 
 def register(
-    snapshot_uri: str, key: str, frame: Input[Dataset], models: Input[Model], evaluations: Input[Artifact]
+    snapshot_uri: str,
+    key: str,
+    settings: str,
+    frame: Input[Dataset],
+    models: Input[Model],
+    evaluations: Input[Artifact],
 ) -> None:
     from uc1_churn_prediction.training import register as work
 
-    work.run(snapshot_uri, key, frame.path, models.path, evaluations.path)
+    work.run(snapshot_uri, key, frame.path, models.path, evaluations.path, settings)
 
 
 def compile_pipeline(image: str) -> bytes:
@@ -67,14 +85,16 @@ def compile_pipeline(image: str) -> bytes:
         algorithms: list,  # type: ignore[type-arg]
         features_uri: str = "",
         champion_uri: str = "",
+        settings: str = "",
     ) -> None:
-        framed = task(training_frame, snapshot_uri=snapshot_uri, features_uri=features_uri, key=key)
+        every = {"key": key, "settings": settings}
+        framed = task(training_frame, snapshot_uri=snapshot_uri, features_uri=features_uri, **every)
         frame = framed.outputs["frame"]
-        trained = task(train, algorithms=algorithms, key=key, frame=frame)
+        trained = task(train, algorithms=algorithms, **every, frame=frame)
         models = trained.outputs["models"]
-        judged = task(evaluate, champion_uri=champion_uri, key=key, frame=frame, models=models)
+        judged = task(evaluate, champion_uri=champion_uri, **every, frame=frame, models=models)
         judgements = judged.outputs["evaluations"]
-        task(register, snapshot_uri=snapshot_uri, key=key, frame=frame, models=models, evaluations=judgements)
+        task(register, snapshot_uri=snapshot_uri, **every, frame=frame, models=models, evaluations=judgements)
 
     described = dsl.pipeline(name=NAME, description="Trains, judges and registers churn models from one snapshot.")
     with tempfile.TemporaryDirectory() as directory:

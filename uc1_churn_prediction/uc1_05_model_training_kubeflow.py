@@ -64,6 +64,7 @@ def lost_files(tools: Tools, versions: "Sequence[Version]") -> list[str]:
 def run_pipeline(tools: Tools, package: bytes, features: CustomerFeatures) -> None:
     """Run the pipeline to its end. Raises what its component said was wrong."""
     from common.pipeline_errors import error_key, left_error
+    from common.pipeline_settings import told
     from uc1_churn_prediction.training_pipeline import NAME
 
     key = tools.context.key
@@ -72,6 +73,7 @@ def run_pipeline(tools: Tools, package: bytes, features: CustomerFeatures) -> No
     arguments = {
         "snapshot_uri": features.raw.uri, "features_uri": features.uri, "key": key,
         "champion_uri": champion.uri if champion else "", "algorithms": list(tools.settings.uc1.algorithms),
+        "settings": told(tools.settings),
     }  # fmt: skip
     ended = tools.kubeflow.run(NAME, package, arguments, key=key, deadline_seconds=DEADLINE_SECONDS - 60)
     if not ended.succeeded:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from common.cli import main
 from common.errors import StepFailed
 from common.golden import golden_answers
-from common.serving_manifests import Deployment, service_name
+from common.serving_manifests import Deployment, checked, service_name
 from common.step import step
 from common.tools import Tools
 from uc1_churn_prediction.results import ServedModel, TrainedModels
@@ -72,9 +72,10 @@ def champion(tools: Tools) -> "Version":
 
 
 def declared(tools: Tools, version: "Version") -> Deployment:
-    """What the cluster should serve."""
-    uc1 = tools.settings.uc1
-    return Deployment(uc1.model_name, uc1.namespace, version.version, version.digest, version.uri, tools.context.key)
+    """What the cluster should serve. Raises BadName (65) where the registry's tags are none of ours."""
+    uc1, key = tools.settings.uc1, tools.context.key
+    wanted = Deployment(uc1.model_name, uc1.namespace, version.version, version.digest, version.uri, key)
+    return checked(wanted, ("s3",), (tools.settings.minio.bucket,))
 
 
 def deployed(tools: Tools, wanted: Deployment) -> str:

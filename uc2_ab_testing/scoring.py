@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from common.settings_uc1 import Uc1
+from common.stored import model_schema, open_model, rows_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,16 +37,18 @@ def columns_of(store: "ObjectStore", uri: str) -> "FeatureColumns":
     """The inputs of the model in this folder, as its schema.json names them."""
     from churn.features import FeatureColumns
 
-    schema = store.get_json(store.key(f"{uri}/schema.json"))
-    return FeatureColumns(tuple(schema["numeric"]), tuple(schema["categorical"]))
+    schema = model_schema(store, uri)
+    return FeatureColumns(schema.numeric, schema.categorical)
 
 
-def scorer(store: "ObjectStore", uri: str) -> Scorer:
-    """Open the model in this folder."""
+def scorer(store: "ObjectStore", uri: str, digest: str) -> Scorer:
+    """Open the model in this folder. Raises InvalidData where its bytes are not those of the digest."""
+    from churn.features import FeatureColumns
     from churn.model import session
 
-    threshold = store.get_json(store.key(f"{uri}/schema.json")).get("threshold", 0.5)
-    return Scorer(columns_of(store, uri), threshold, session(store.get_bytes(store.key(f"{uri}/model.onnx"))))
+    model = open_model(store, uri, digest)
+    columns = FeatureColumns(model.schema.numeric, model.schema.categorical)
+    return Scorer(columns, model.schema.threshold, session(model.onnx))
 
 
 def differing_on_holdout(
@@ -69,10 +72,6 @@ def held_out_rows(rows: "pd.DataFrame", uc1: Uc1) -> "BoolArray":
 
 
 def read_rows(store: "ObjectStore", uri: str, columns: set[str]) -> "pd.DataFrame":
-    """Columns of a parquet object in the bucket."""
-    import io
-
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(io.BytesIO(store.get_bytes(store.key(uri))), columns=sorted(columns))
-    return table.to_pandas()
+    """Columns of a parquet object in the bucket. Raises InvalidData where it has not got them, or is none."""
+    frame: pd.DataFrame = rows_of(store, uri, sorted(columns)).to_pandas()
+    return frame

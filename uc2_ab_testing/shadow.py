@@ -34,7 +34,7 @@ class ShadowScores:
         self._log = PredictionLog(
             tools.minio, f"{kserve.prediction_log_prefix}/{canary.namespace}/{canary.service}"
         )  # fmt: skip
-        self._champion = scorer(tools.minio, canary.champion.uri)
+        self._champion = scorer(tools.minio, canary.champion.uri, canary.champion.digest)
         self._after: str = position.get("after", f"{since:{STAMP}}")
         self._examined: set[str] = set(position.get("examined", ()))
 

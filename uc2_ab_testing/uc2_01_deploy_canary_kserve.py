@@ -14,7 +14,7 @@ from common.cli import main
 from common.errors import ConfigError, StepFailed
 from common.flags import Flag
 from common.logger import get_logger
-from common.serving_manifests import Canary, champion_digest, service_name
+from common.serving_manifests import Canary, champion_digest, checked, service_name
 from common.step import step
 from common.tools import Tools
 from uc2_ab_testing.conclusion import serve_alone, why_void
@@ -64,13 +64,16 @@ def refuse_injection_in_production(tools: Tools) -> None:
 
 
 def described(tools: Tools, trial: Trial) -> CanaryDeployment:
-    """The trial as a result. What a running canary has, share and faults, it keeps."""
+    """The trial as a result. What a running canary has, share and faults, it keeps. Raises BadName (65) for tags."""
     uc1, uc2 = tools.settings.uc1, tools.settings.uc2
-    return CanaryDeployment(
+    made = CanaryDeployment(
         model_name=uc1.model_name, namespace=uc1.namespace, champion=ServedVersion.of(trial.champion),
         candidate=ServedVersion.of(trial.candidate) if trial.candidate else None, why_none=trial.why_none,
         percent=share(tools, trial), injected=uc2.inject or (trial.live.faults if trial.live else ""),
     )  # fmt: skip
+    for each in filter(None, (made.champion, made.candidate)):
+        checked(made.deployment(each, ""), ("s3",), (tools.settings.minio.bucket,))
+    return made
 
 
 def share(tools: Tools, trial: Trial) -> int:

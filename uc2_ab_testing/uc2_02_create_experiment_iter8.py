@@ -71,7 +71,7 @@ def expected(tools: Tools, canary: CanaryDeployment) -> tuple[float, int]:
 
     if not tools.settings.uc2.shadow_share:
         return 0.0, 0
-    candidate, champion = (scorer(tools.minio, each.uri) for each in (canary.challenger, canary.champion))
+    candidate, champion = (scorer(tools.minio, each.uri, each.digest) for each in (canary.challenger, canary.champion))
     seen = differing_on_holdout(tools.minio, tools.settings.uc1, canary.challenger.data_uri, candidate, champion)
     if not seen.scored:
         raise StepFailed(f"The hold-out of {canary.challenger.arm} has no rows.", "Look at uc1.holdout_share.")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from churn.findings import Limits
 from common.errors import InvalidData
 from common.registry import Version
+from common.stored import model_schema
 from uc3_drift_retraining import sources
 from uc3_drift_retraining.streams import Columns, Stream
 
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
 
 def inputs_of(tools: "Tools", champion: Version) -> Columns:
     """What the model takes, as its schema.json says."""
-    schema = tools.minio.get_json(tools.minio.key(f"{champion.uri}/schema.json"))
-    return Columns(tuple(schema["numeric"]), tuple(schema["categorical"]))
+    schema = model_schema(tools.minio, champion.uri, champion.digest)
+    return Columns(schema.numeric, schema.categorical)
 
 
 def columns_of(tools: "Tools", champion: Version) -> Columns:

@@ -1,6 +1,8 @@
 """What a window showed, as gauges for Prometheus: a file for the node exporter to collect, and a Pushgateway."""
 
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 from common.logger import get_logger
 from common.paths import state_dir
@@ -30,10 +32,26 @@ def publish(tools: "Tools", report: DriftReport) -> None:
         return
     try:
         prometheus_client.push_to_gateway(
-            url, job="drift", registry=registry, grouping_key={"model": report.model_name}, timeout=PUSH_SECONDS
-        )
-    except OSError as error:
+            without_credentials(url), job="drift", registry=registry, grouping_key={"model": report.model_name},
+            timeout=PUSH_SECONDS, handler=_login(url),
+        )  # fmt: skip
+    except (OSError, HTTPException, ValueError) as error:
         log.warning("the gauges could not be pushed", gateway=without_credentials(url), cause=str(error))
+
+
+def _login(url: str) -> Any:
+    """How the client sends: urllib takes no user and password in a URL."""
+    from prometheus_client.exposition import basic_auth_handler, default_handler
+
+    parts = urlsplit(url)
+    if not parts.username:
+        return default_handler
+
+    def send(url: str, method: str, timeout: float | None, headers: Any, data: bytes) -> Any:
+        user, password = unquote(parts.username or ""), unquote(parts.password or "")
+        return basic_auth_handler(url, method, timeout, headers, data, user, password)
+
+    return send
 
 
 def registry_of(report: DriftReport) -> Any:

@@ -9,6 +9,7 @@ from uc3_drift_retraining import sources
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
     from churn.findings import Change
     from common.tools import Tools
@@ -38,16 +39,30 @@ def performance(tools: "Tools", champion: Version) -> "Change | None":
 
 
 def answered_with_outcome(tools: "Tools", champion: Version, since: datetime) -> "pd.DataFrame":
-    """The champion's own predictions since then, each with its label; each request once."""
-    import pandas as pd
+    """The champion's own predictions since then, each with its label; each request once.
 
-    log = sources.prediction_log(tools)
-    chunks = [log.rows(names, COLUMNS) for names in sources.chunks(log.since(f"{since:%Y%m%dT%H%M%S}"))]
-    if not chunks:
+    Of the log, which is larger than memory, only those are kept whose outcome is known.
+    """
+    import pandas as pd
+    import pyarrow as pa
+
+    known, log = outcomes(tools, since), sources.prediction_log(tools)
+    asked = pa.array(known["request_id"], pa.string())
+    names = log.since(f"{since:%Y%m%dT%H%M%S}") if len(asked) else ()
+    ours = [ours_among(log.rows(chunk, COLUMNS), champion, asked) for chunk in sources.chunks(names)]
+    if not ours:
         return pd.DataFrame({"prediction": [], "label": []})
-    logged = pd.concat([sources.answered(chunk).to_pandas() for chunk in chunks])
-    ours = logged[logged["digest"] == champion.digest].drop_duplicates("request_id")
-    return ours.merge(outcomes(tools, since), on="request_id", how="inner")
+    predictions = pa.concat_tables(ours).to_pandas().drop_duplicates("request_id")
+    return predictions.merge(known, on="request_id", how="inner")
+
+
+def ours_among(logged: "pa.Table", champion: Version, asked: "pa.Array") -> "pa.Table":
+    """The champion's answers to the requests that are asked for."""
+    import pyarrow.compute as pc
+
+    answered = sources.answered(logged).select(["request_id", "digest", "prediction"])
+    by_champion = pc.equal(answered["digest"], champion.digest)
+    return answered.filter(pc.and_(by_champion, pc.is_in(answered["request_id"], value_set=asked)))
 
 
 def outcomes(tools: "Tools", since: datetime) -> "pd.DataFrame":

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 from churn.retraining import Answer
 from common.errors import StepFailed
 from common.minio_errors import NoSuchObject
+from common.model_versions import candidate_of, rivals_of
 from uc3_drift_retraining.results import DriftReport
 
 if TYPE_CHECKING:
     from common.registry import Version
+    from common.settings_uc1 import Gate
     from common.snapshot import Snapshot
     from common.tools import Tools
 
@@ -24,18 +26,34 @@ DEADLINE_SECONDS = 1800
 
 def answers(tools: "Tools") -> list[Answer]:
     """Every version that drift was answered with, oldest first, whatever became of it."""
-    versions = tools.mlflow.versions(tools.settings.uc1.model_name)
-    return [_answer(version) for version in versions if ANSWERS in version.tags]
+    name = tools.settings.uc1.model_name
+    versions = tools.mlflow.versions(name)
+    waiting = waiting_of(versions, tools.mlflow.champion(name), tools.settings.uc1.gate)
+    return [_answer(version, version.version in waiting) for version in versions if ANSWERS in version.tags]
 
 
-def _answer(version: "Version") -> Answer:
+def waiting_of(versions: "Sequence[Version]", champion: "Version | None", gate: "Gate") -> set[str]:
+    """Those that a canary may still try. UC2 takes the candidate first: where that has become too bad, none of them.
+
+    A gate that compared it with another champion than today's is asked again, as UC2 does.
+    """
+    from churn.gates import ModelRules, judge_model
+
+    candidate = candidate_of(versions, champion)
+    if candidate and champion and candidate.gate_champion != champion.digest:
+        again = judge_model(candidate.metrics, ModelRules(**gate.model_dump()), champion.metrics)
+        candidate = candidate if again.passed else None
+    return {version.version for version in rivals_of(versions, champion)} if candidate else set()
+
+
+def _answer(version: "Version", waits: bool) -> Answer:
     tags = version.tags
     at = datetime.fromisoformat(tags.get(AT, "1970-01-01T00:00:00+00:00"))
-    return Answer(tags[ANSWERS], version.version, tags.get("data_digest", ""), at, version.state)
+    return Answer(tags[ANSWERS], version.version, tags.get("data_digest", ""), at, version.state, waits)
 
 
 def fresh_snapshot(tools: "Tools") -> "Snapshot":
-    """The labelled rows of uc3.fresh, as UC1's ingestion takes them, beside its own snapshots."""
+    """The labelled rows of uc3.fresh, or of UC1's source, as UC1's ingestion takes them, beside its own snapshots."""
     from common import snapshot
     from common.source_tables import wanted_from
 
@@ -72,12 +90,13 @@ def package_of(tools: "Tools") -> tuple[str, bytes]:
 def train(tools: "Tools", package: bytes, snapshot_uri: str, champion: "Version") -> None:
     """Run the pipeline to its end. It makes the features itself. Raises what its component said was wrong."""
     from common.pipeline_errors import error_key, left_error
+    from common.pipeline_settings import told
 
     name, key = tools.settings.uc3.pipeline, tools.context.key
     tools.minio.delete(error_key(name, key))
     arguments = {
         "snapshot_uri": snapshot_uri, "features_uri": "", "key": key, "champion_uri": champion.uri,
-        "algorithms": list(tools.settings.uc1.algorithms),
+        "algorithms": list(tools.settings.uc1.algorithms), "settings": told(tools.settings),
     }  # fmt: skip
     ended = tools.kubeflow.run(name, package, arguments, key=key, deadline_seconds=DEADLINE_SECONDS - 60)
     if not ended.succeeded:

@@ -1,15 +1,19 @@
 """Where rows come from: the prediction log, a table, or a parquet object; each as a stream that may be read again."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from common.errors import InvalidData
+from common.names import DIGEST
 from common.prediction_log import PredictionLog
 from common.serving_manifests import service_name
+from common.stored import as_parquet, refuse_exchanged
 from uc3_drift_retraining.streams import Stream
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
     from common.tools import Tools
 
@@ -85,30 +89,32 @@ def _under_their_own_names(table: "pa.Table") -> "pa.Table":
 
 
 def parquet(tools: "Tools", uri: str) -> Stream:
-    """A parquet object of our bucket. Raises InvalidData for what is none, NoSuchObject where there is nothing."""
-    import pyarrow as pa
+    """A parquet object of our bucket. Raises InvalidData for what is none, NoSuchObject where there is nothing.
+
+    What is named by its digest is fetched and verified first; what is not is read where it lies.
+    """
     import pyarrow.parquet as pq
 
-    key = tools.minio.key(uri)
-    path, etag = f"{tools.minio.bucket}/{key}", tools.minio.stat(key).etag
+    from common import snapshot
 
-    def opened() -> "pq.ParquetFile":
-        try:
-            return pq.ParquetFile(tools.minio.filesystem().open_input_file(path))
-        except pa.ArrowInvalid as error:
-            raise InvalidData(f"{uri} is no parquet file: {error}.") from error
+    key = tools.minio.key(uri)
+    found = refuse_exchanged(tools.minio, key)
+    path = snapshot.fetch(tools.minio, uri, found.sha256) if DIGEST.fullmatch(PurePosixPath(key).stem) else None
+
+    @contextmanager
+    def opened() -> "Iterator[pq.ParquetFile]":
+        with nullcontext(path) if path else tools.minio.opened(key) as source, as_parquet(uri):
+            yield pq.ParquetFile(source, page_checksum_verification=True)
 
     def batches() -> "Iterator[pa.RecordBatch]":
-        with opened() as file:
-            try:  # a row group at a time: read at once, all of them stay in memory until the last batch
-                for group in range(file.num_row_groups):
-                    yield from file.iter_batches(BATCH_ROWS, row_groups=[group])
-            except pa.ArrowInvalid as error:
-                raise InvalidData(f"{uri} is damaged: {error}.") from error
+        with opened() as file, as_parquet(uri):
+            # a row group at a time: read at once, all of them stay in memory until the last batch
+            for group in range(file.num_row_groups):
+                yield from file.iter_batches(BATCH_ROWS, row_groups=[group])
 
     with opened() as file:
         schema = file.schema_arrow
-    return Stream(uri, f"{uri}:{etag}", schema, batches)
+    return Stream(uri, f"{uri}:{found.etag}", schema, batches)
 
 
 def table(tools: "Tools", name: str) -> Stream:

@@ -1,7 +1,7 @@
 """UC3 step 2: answer drift by training again on fresh data, once.
 
 Reads    DriftReport, or the last window that drifted where the newest did not; from the registry's tags, what
-         answered drift before; the labelled tables of uc3.fresh
+         answered drift before; the labelled tables of uc3.fresh, or UC1's own source
 Writes   raw/customers-fresh/<digest>.parquet; what UC1's published pipeline writes: models, MLflow runs and versions,
          proposed where they pass the gate, with the tags drift_report, drift_share, answers_drift
 Returns  Retraining: the versions, or why there are none; UC2 tries them. Nothing to answer is no error
@@ -31,7 +31,8 @@ DEADLINE_SECONDS = 1800
 @step(
     needs=("mlflow", "minio", "postgres", "kubeflow", "feast"),
     settings=(
-        "uc1.model_name", "uc1.algorithms", "uc1.entity", "uc1.label", "uc1.event_time", "uc1.dropped", "uc1.numeric",
+        "uc1.model_name", "uc1.table", "uc1.query", "uc1.algorithms", "uc1.entity", "uc1.label", "uc1.event_time",
+        "uc1.dropped", "uc1.numeric",
         "uc1.categorical", "uc1.holdout_share", "uc1.seed", "uc1.golden_rows", "uc1.gate", "uc1.positive_label",
         "uc3.pipeline", "uc3.fresh", "uc3.cooldown_hours", "uc3.retrainings_per_day",
     ),
@@ -111,7 +112,7 @@ def answered(
         decision=decision.reason, old=old.version, versions=tuple(each.version for each in versions),
         states=tuple(each.state for each in versions), digests=tuple(each.digest for each in versions),
         candidate=candidate.version if candidate else "", snapshot=fresh.uri, rows=fresh.rows,
-        tables=tools.settings.uc3.fresh, pipeline=pipeline_uri,
+        tables=tools.settings.uc3.fresh or (tools.settings.uc1.table or "query",), pipeline=pipeline_uri,
         populations=compared(tools, fresh.uri, old, versions), unchanged=False,
     )  # fmt: skip
     if not any(each.gate == "passed" for each in versions):
@@ -127,7 +128,7 @@ def observe(tools: Tools) -> dict[str, Any]:
     known = retrain.answers(tools)
     return {
         "answered": sorted({each.window for each in known}),
-        "waiting": any(each.state == "proposed" for each in known),
+        "waiting": any(each.waits for each in known),
     }
 
 

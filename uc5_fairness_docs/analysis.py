@@ -69,7 +69,8 @@ def analysed(
             model(settings, subject, holdout, verdict, grids)
             for subject, verdict in zip(subjects, verdicts, strict=True)
         ],
-        "cases": people(settings, subjects, holdout),
+        "show_people": uc5.show_people,
+        "cases": (people if uc5.show_people else nobodies)(settings, subjects, holdout),
     }  # fmt: skip
 
 
@@ -93,7 +94,7 @@ def model(
     return {
         "version": version.version, "digest": version.digest, "algorithm": version.algorithm.replace("_", " "),
         "state": version.state, "role": ROLES.get(version.state, "challenger"),
-        "threshold": subject.threshold, "verdict": str(verdict),
+        "threshold": subject.threshold, "verdict": str(verdict), "word": verdict.word, "headline": verdict.headline,
         "gaps": [{**asdict(gap), "in_words": gap.in_words} for gap in verdict.gaps],
         "slices": {name: slices(settings, holdout, scores, columns) for name, columns in sliced_by(holdout).items()},
         "dependence": {
@@ -154,7 +155,10 @@ def described(columns: "FeatureColumns", name: str, grid: list[Any], features: "
 
 
 def people(settings: "Settings", subjects: "tuple[Subject, ...]", holdout: Holdout) -> list[dict[str, Any]]:
-    """Some of the hold-out, without their ids: values, groups, truth, scores, the nearest who was decided otherwise."""
+    """Some of the hold-out: values, groups, truth, scores, the nearest who was decided otherwise.
+
+    Ids are left out, and that makes nobody unknown: exact values together name a person to whoever has the table.
+    """
     from churn.counterfactual import cases, nearest_opposite
 
     champion, scores = subjects[0], [subject.score(holdout.frame) for subject in subjects]
@@ -175,6 +179,26 @@ def people(settings: "Settings", subjects: "tuple[Subject, ...]", holdout: Holdo
         {**person(row), "nearest": None if other is None else person(other)}
         for row, other in zip(picked, opposite, strict=True)
     ]
+
+
+def nobodies(settings: "Settings", subjects: "tuple[Subject, ...]", holdout: Holdout) -> list[dict[str, Any]]:
+    """Made-up people in the place of real ones: values and scores, without groups, truth or neighbours."""
+    import pandas as pd
+
+    from churn import counterfactual
+
+    grids = {
+        name: grid(subject.features(holdout.frame), subject.columns, name)
+        for subject in subjects
+        for name in subject.columns.names
+    }
+    made_up = counterfactual.nobodies(grids, count=CASES, seed=settings.uc1.seed)
+    scores = [subject.score(pd.DataFrame(made_up)) for subject in subjects]
+    return [
+        {"values": values, "label": None, "groups": {}, "scores": [float(each[row]) for each in scores],
+         "nearest": None}
+        for row, values in enumerate(made_up)
+    ]  # fmt: skip
 
 
 def values_of(features: "pd.DataFrame", row: int) -> dict[str, Any]:

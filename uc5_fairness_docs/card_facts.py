@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.logger import get_logger
 from common.minio_errors import NoSuchObject
+from common.stored import json_object, model_schema
 from uc5_fairness_docs.results import FairnessReport
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from common.tools import Tools
 
 log = get_logger(__name__)
+BOOTSTRAP, WILSON, NEWCOMBE = "percentile bootstrap", "Wilson", "Newcombe, corrected for all pairs of the column"
 NAMES = {"roc.png": "ROC curve", "calibration.png": "Calibration", "confusion_matrix.png": "Confusion matrix",
          "importance.png": "What the model looks at"}  # fmt: skip
 
@@ -25,13 +27,13 @@ def facts(tools: "Tools", version: "Version", report: FairnessReport) -> "Facts"
 
     store = tools.minio
     run = tools.mlflow.run_facts(version.run_id)
-    schema = store.get_json(store.key(f"{version.uri}/schema.json"))
-    analysis = store.get_json(store.key(report.data))
-    kinds = {name: kind for kind in ("numeric", "categorical") for name in schema[kind]}
+    schema = model_schema(store, version.uri, version.digest)
+    analysis = json_object(store, report.data, "models", "slices", "rows", "trained_rows", "threshold", "confidence")
+    kinds = dict.fromkeys(schema.numeric, "numeric") | dict.fromkeys(schema.categorical, "categorical")
     return Facts(
         name=version.name, version=version.version, digest=version.digest, path=f"{version.uri}/model.onnx",
         algorithm=version.algorithm, date=run.started_utc.date().isoformat(), replaced=replaced(tools, version),
-        parameters=run.parameters, threshold=float(schema.get("threshold", 0.5)), label=tools.settings.uc1.label or "",
+        parameters=run.parameters, threshold=schema.threshold, label=tools.settings.uc1.label or "",
         inputs=[(name, "float32" if kind == "numeric" else "string") for name, kind in kinds.items()],
         data=data(tools, version, analysis), metrics=[*overall(version, run), *sliced(analysis), *gaps(report)],
         governance=governance(version, report), pictures=pictures(tools, version, report),
@@ -69,11 +71,17 @@ def commit(tools: "Tools", digest: str) -> str:
 
 def overall(version: "Version", run: "RunFacts") -> "list[Metric]":
     """Hold-out metrics of the whole, as training measured them, with the intervals that it noted."""
-    from churn.model_card import Metric
+    from churn.evaluation import LEVEL
+    from churn.model_card import Interval, Metric
 
     known = run.metrics
+
+    def interval(name: str) -> Interval | None:
+        ends = known.get(f"{name}_low"), known.get(f"{name}_high")
+        return None if None in ends else Interval(known[f"{name}_low"], known[f"{name}_high"], BOOTSTRAP, LEVEL)
+
     return [
-        Metric(name, value, (known[f"{name}_low"], known[f"{name}_high"]) if f"{name}_low" in known else None)
+        Metric(name, value, interval(name))
         for name, value in sorted(version.metrics.items(), key=lambda each: (each[0] != "roc_auc", each[0]))
     ]  # fmt: skip
 
@@ -92,35 +100,43 @@ def sliced(analysis: dict[str, Any]) -> "list[Metric]":
 
 def of_group(analysis: dict[str, Any], group: dict[str, Any], name: str) -> "list[Metric]":
     """The numbers of one group."""
-    from churn.model_card import Metric
+    from churn.model_card import Interval, Metric
     from churn.sliced import counts_at
 
     counts, level = counts_at(group, analysis["threshold"]), analysis["confidence"]
     rates = ("selection_rate", "true_positive_rate", "false_positive_rate", "accuracy")
     found = [
-        Metric(rate, counts.rate(rate), counts.interval(rate, level), name) for rate in rates if counts.of(rate)[1]
+        Metric(rate, counts.rate(rate), Interval(*counts.interval(rate, level), WILSON, level), name)
+        for rate in rates
+        if counts.of(rate)[1]
     ]
     area = group.get("roc_auc")
-    return [*([Metric("roc_auc", area[0], (area[1], area[2]), name)] if area else []), *found]
+    return [*([Metric("roc_auc", area[0], Interval(area[1], area[2], BOOTSTRAP, level), name)] if area else []), *found]
 
 
 def gaps(report: FairnessReport) -> "list[Metric]":
     """The largest differences between groups."""
-    from churn.model_card import Metric
+    from churn.model_card import Interval, Metric
 
     return [
-        Metric(f"{each.criterion}_difference", each.value, (each.low, each.high), f"by {each.column}")
+        Metric(
+            f"{each.criterion}_difference", each.value, Interval(each.low, each.high, NEWCOMBE, each.level),
+            f"by {each.column}", each.limit, each.state,
+        )
         for each in report.differences
-    ]
+    ]  # fmt: skip
 
 
 def governance(version: "Version", report: FairnessReport) -> dict[str, str]:
     """What gates, monitors and people said of this version: of tags, and only where they are about these bytes."""
     tags = version.tags
     approved = tags.get("approved_by", "") if tags.get("approved_digest", version.digest) == version.digest else ""
+    if approved and tags.get("approved_for"):
+        approved = f"{approved} for {tags['approved_for']}"
     share, drifted = tags.get("drift_share", ""), tags.get("drift_report", "")
     return {
         "state": version.state, "quality gate": version.gate, "fairness gate": report.champion.verdict,
+        "fairness notes": "; ".join(report.champion.notes),
         "promoted because": tags.get("promoted_because", ""), "approved by": approved,
         "drift": f"made in answer to drift in a share of {share} of the columns" if share else "",
         "drift report": drifted,

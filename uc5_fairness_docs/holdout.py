@@ -1,11 +1,11 @@
 """The champion's hold-out as training kept it back, with everybody's groups."""
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from common.errors import ConfigError, InvalidData, StepFailed
+from common.stored import as_parquet, parquet_file
 from uc5_fairness_docs.subjects import Subject
 
 if TYPE_CHECKING:
@@ -48,13 +48,11 @@ def kept_back(tools: "Tools", champion: Subject) -> Holdout:
 
 def snapshot(tools: "Tools", champion: Subject) -> "pd.DataFrame":
     """The table that the champion learned from, where the version's tag says."""
-    import pyarrow.parquet as pq
-
-    uc1, store = tools.settings.uc1, tools.minio
+    uc1 = tools.settings.uc1
     uri = champion.version.tags.get("data_uri", "")
     if not uri:
         raise StepFailed(f"Version {champion.version.version} does not say what it learned from: no tag data_uri.")
-    file = pq.ParquetFile(io.BytesIO(store.get_bytes(store.key(uri))))
+    file = parquet_file(tools.minio, uri)
     wanted = {*champion.columns.names, *uc1.sensitive, *filter(None, (uc1.entity, uc1.label))}
     missing = sorted(wanted - set(file.schema_arrow.names))
     if missing or not uc1.label:
@@ -62,7 +60,8 @@ def snapshot(tools: "Tools", champion: Subject) -> "pd.DataFrame":
             f"The champion's snapshot has no column {', '.join(missing) or '(uc1.label is empty)'}.",
             "Look at uc1.sensitive, uc1.entity and uc1.label, and at uc1.dropped: what is dropped is not in it.",
         )
-    table: pd.DataFrame = file.read().to_pandas()
+    with as_parquet(uri):
+        table: pd.DataFrame = file.read().to_pandas()
     return table
 
 
@@ -77,7 +76,7 @@ def grouped(tools: "Tools", frame: "pd.DataFrame", held: Any) -> "tuple[dict[str
     from churn.slices import UnseenGroup, learn
 
     uc1, bins = tools.settings.uc1, tools.settings.uc5.bins
-    learned = {name: learn(frame[name][~held], bins.get(name, ())) for name in uc1.sensitive}
+    learned = {name: learn(frame[name][~held], bins.get(name) or ()) for name in uc1.sensitive}
     try:
         return learned, {name: each.groups(frame[name][held]) for name, each in learned.items()}
     except UnseenGroup as error:

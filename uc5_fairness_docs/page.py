@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-NAMES = {"roc_auc": "ROC AUC", "pr_auc": "PR AUC", "brier": "Brier score", "f1": "F1"}
+STATES = {"holds": "within the limit", "open": "above the limit, maybe by chance", "broken": "above the limit"}
+NAMES = {"roc_auc": "ROC AUC", "pr_auc": "PR AUC", "brier": "Brier score", "f1": "F1", "selection_rate": "share of yes",
+         "true_positive_rate": "hit rate", "false_positive_rate": "false alarm rate"}  # fmt: skip
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -43,8 +45,28 @@ def environment() -> "Environment":
         autoescape=select_autoescape(enabled_extensions=("html.j2",), default=False),
     )  # fmt: skip
     made.filters["cell"] = lambda value: " ".join(str(value).split()).replace("|", "\\|").replace("<", "&lt;")
-    made.filters["words"] = lambda value: NAMES.get(str(value), str(value).replace("_", " "))
+    made.filters["state"] = lambda value: STATES.get(str(value), str(value))
+    made.filters["percent"] = lambda value: f"{100 * float(value):.4g} %"
+    made.filters["ways"] = ways
+    made.filters["words"] = words
     return made
+
+
+def words(value: Any) -> str:
+    """A metric's name as a reader wants it."""
+    return NAMES.get(str(value), str(value).replace("_", " "))
+
+
+def ways(metrics: list[dict[str, Any]]) -> str:
+    """How the intervals of these metrics were computed, each way once: "ROC AUC: percentile bootstrap at 95 %"."""
+    found: dict[str, dict[str, None]] = {}
+    for each in metrics:
+        if "confidence_interval" in each:
+            interval = each["confidence_interval"]
+            way = f"{interval['method']} at {100 * float(interval['level']):.4g} %"
+            name = each["slice"] if each.get("slice", "").startswith("by ") else words(each["type"])
+            found.setdefault(way, {})[name] = None
+    return "; ".join(f"{', '.join(names)}: {way}" for way, names in found.items())
 
 
 def templates_digest() -> str:
@@ -70,11 +92,14 @@ def arranged(card: dict[str, Any]) -> dict[str, Any]:
     """The card's metrics as a reader wants them: of the whole, the differences, a table of groups."""
     metrics = card.get("quantitative_analysis", {}).get("performance_metrics", [])
     groups: dict[str, dict[str, Any]] = {}
-    for each in metrics:
+    for each in metrics:  # of a slice such as "gender: O"
         if ": " in each.get("slice", ""):
             groups.setdefault(each["slice"], {})[each["type"]] = each
+    differences = [each for each in metrics if each.get("slice", "").startswith("by ")]
     return {
         "overall": [each for each in metrics if "slice" not in each],
-        "differences": [each for each in metrics if each.get("slice", "").startswith("by ")],
+        "differences": differences,
+        "opens": sum(each.get("state") == "open" for each in differences),
         "groups": groups,
+        "sliced": [each for metrics in groups.values() for each in metrics.values()],
     }

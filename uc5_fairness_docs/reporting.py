@@ -43,7 +43,7 @@ def _judged(subject: "Subject", verdict: "Verdict") -> Judged:
     version = subject.version
     return Judged(
         version=version.version, algorithm=version.algorithm, digest=version.digest, verdict=str(verdict),
-        notes=verdict.notes,
+        word=verdict.word, notes=verdict.notes,
     )  # fmt: skip
 
 
@@ -51,7 +51,8 @@ def _differences(verdict: "Verdict") -> tuple[Difference, ...]:
     return tuple(
         Difference(
             criterion=gap.criterion, column=gap.column, value=round(gap.value, 6), low=round(gap.low, 6),
-            high=round(gap.high, 6), limit=gap.limit, lower=gap.lower, higher=gap.higher, state=gap.state,
+            high=round(gap.high, 6), level=round(gap.level, 6), limit=gap.limit, lower=gap.lower, higher=gap.higher,
+            state=gap.state,
         )
         for gap in verdict.gaps
     )  # fmt: skip

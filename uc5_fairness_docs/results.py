@@ -5,12 +5,16 @@ from uc5_fairness_docs import shown
 
 
 class Judged(Result):
-    """A version, and what the fairness gate says of it: the word "passed", or why not."""
+    """A version, and what the fairness gate says of it: the word "passed", or why not.
+
+    `word` is the verdict for a line or a badge: "passed, 1 open" where a difference above its limit may be chance.
+    """
 
     version: str
     algorithm: str
     digest: str
     verdict: str
+    word: str
     notes: tuple[str, ...] = ()
 
     @property
@@ -27,6 +31,7 @@ class Difference(Result):
     value: float
     low: float
     high: float
+    level: float
     limit: float
     lower: str
     higher: str
@@ -73,14 +78,13 @@ class FairnessReport(Result):
 
     def summary(self) -> str:
         worst = max(self.differences, key=lambda each: each.value / max(each.limit, 1e-9), default=None)
-        said = self.champion.verdict.split(":")[0]
         nearest = (
             f"; nearest its limit: {worst.criterion.replace('_', ' ')} by {worst.column} {worst.value:.3f} of "
             f"{worst.limit:g}"
             if worst
             else ""
         )
-        return f"{self.champion.arm} {said} on {self.rows:,} hold-out rows{nearest}"
+        return f"{self.champion.arm} {self.champion.word} on {self.rows:,} hold-out rows{nearest}"
 
     def sections(self) -> tuple[Section, ...]:
         return shown.fairness(self)

@@ -1,6 +1,5 @@
 """Whose fairness is analysed: the champion, and beside it the version that waits or that it replaced."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from common.errors import InvalidData, StepFailed
 from common.logger import get_logger
 from common.minio_errors import NoSuchObject
+from common.stored import open_model
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,18 +69,9 @@ def opened(tools: "Tools", version: "Version") -> Subject:
     """Load the version from object storage. Raises InvalidData where the bytes are not those of its digest."""
     from churn.features import FeatureColumns
 
-    store = tools.minio
-    schema = store.get_json(store.key(f"{version.uri}/schema.json"))
-    onnx = store.get_bytes(store.key(f"{version.uri}/model.onnx"))
-    found = hashlib.sha256(onnx).hexdigest()
-    if found != version.digest:
-        raise InvalidData(
-            f"{version.uri}/model.onnx has SHA-256 {found[:12]}, and version {version.version} of {version.name} is "
-            f"{version.digest[:12]}: it is not judged.",
-            "The stored model was replaced or damaged; run UC1's step 5 again, or restore the object.",
-        )
-    columns = FeatureColumns(tuple(schema["numeric"]), tuple(schema["categorical"]))
-    return Subject(version, columns, float(schema.get("threshold", 0.5)), onnx)
+    model = open_model(tools.minio, version.uri, version.digest)
+    columns = FeatureColumns(model.schema.numeric, model.schema.categorical)
+    return Subject(version, columns, model.schema.threshold, model.onnx)
 
 
 def opened_beside(tools: "Tools", version: "Version | None", columns: Sequence[str]) -> Subject | None:

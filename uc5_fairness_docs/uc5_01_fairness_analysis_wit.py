@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 JUDGED_BY = (
     "uc5.max_demographic_parity_difference", "uc5.max_equalized_odds_difference", "uc5.limits", "uc5.confidence",
-    "uc5.refuse_by", "uc5.min_group_rows", "uc5.bins", "uc5.cost_ratio",
+    "uc5.refuse_by", "uc5.min_group_rows", "uc5.bins", "uc5.cost_ratio", "uc5.show_people",
 )  # fmt: skip
 
 

@@ -62,7 +62,7 @@ def refuse_invalid(made: dict[str, Any]) -> None:
     from jsonschema import Draft7Validator
     from jsonschema.exceptions import best_match
 
-    schema = json.loads((Path(__file__).parent / "schema" / "model_card.schema.json").read_text())
+    schema = json.loads((Path(__file__).parent / "schema" / "model_card.schema.json").read_text(encoding="utf-8"))
     wrong = best_match(Draft7Validator(schema).iter_errors(made))
     if wrong:
         raise StepFailed(f"The card is not valid at {wrong.json_path}: {wrong.message[:200]}.", "Look at uc5.card.")
@@ -71,14 +71,14 @@ def refuse_invalid(made: dict[str, Any]) -> None:
 def contents(tools: Tools, champion: "Version", made: dict[str, Any]) -> dict[str, bytes]:
     """The card in its three forms, and the evidence."""
     from churn.model_card import missing
-    from uc5_fairness_docs.evidence import bill_of_materials, evidence
+    from uc5_fairness_docs.evidence import bill_of_materials, environment, evidence
     from uc5_fairness_docs.page import card_page, card_text
 
-    gone, started = missing(made), tools.mlflow.run_facts(champion.run_id).started_utc
-    sbom = {"sbom.cdx.json": bill_of_materials(champion.name, champion.digest, started)}
+    gone, found = missing(made), environment(tools, champion)
+    sbom = {"sbom.cdx.json": bill_of_materials(champion.name, champion.digest, found)}
     return {
         **(sbom if tools.settings.uc5.sbom else {}),
-        "evidence.json": json.dumps(evidence(tools, champion), indent=2, sort_keys=True).encode(),
+        "evidence.json": json.dumps(evidence(tools, champion, found), indent=2, sort_keys=True).encode(),
         "model_card.md": card_text(made, gone).encode(),
         "model_card.json": json.dumps(made, indent=2, ensure_ascii=False).encode(),
         PAGE: card_page(made, gone).encode(),

@@ -3,10 +3,10 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from common import foreign
 from common.errors import GateRefused, StepFailed, UsageError
 from common.model_versions import HELD, PASSED
-from common.serving_manifests import Deployment
+from common.names import line
+from common.serving_manifests import Deployment, checked
 
 if TYPE_CHECKING:
     from common.registry import Version
@@ -58,13 +58,8 @@ def refuse_ungated(version: "Version") -> None:
 def deployment(tools: "Tools", version: "Version") -> Deployment:
     """The version as it would be deployed, every name and address of it checked. Raises BadName (exit 65)."""
     uc6 = tools.settings.uc6
-    foreign.line(version.name, "The model's name")
-    digest = foreign.digest(version.digest, "The model's digest")
-    buckets = uc6.allowed_buckets or (tools.settings.minio.bucket,)
-    uri = foreign.model_uri(version.uri, digest, uc6.allowed_schemes, buckets)
-    wanted = Deployment(version.name, uc6.namespace, version.version, digest, uri)
-    foreign.label(wanted.service, "The service's name")
-    return wanted
+    wanted = Deployment(version.name, uc6.namespace, version.version, version.digest, version.uri)
+    return checked(wanted, uc6.allowed_schemes, uc6.allowed_buckets or (tools.settings.minio.bucket,))
 
 
 def approved(tools: "Tools", version: "Version") -> "Version | None":
@@ -109,7 +104,13 @@ def message(version: "Version", environment: str, before: str) -> str:
         "Registry-Run": version.run_id, "Data-Digest": tags.get("data_digest", ""), "Model-Card": card,
         "Approved-by": tags["approved_by"],
     }  # fmt: skip
-    lines = [f"{name}: {foreign.line(value, name)}" for name, value in trailers.items() if value]
+    lines = [f"{name}: {line(value, name)}" for name, value in trailers.items() if value]
     from_ = "" if not before else "again " if before == version.version else f"v{before} -> "
     subject = f"promote({version.name}): {from_}v{version.version} to {environment}"
     return f"{subject}\n\n" + "\n".join(lines) + "\n"
+
+
+def trailer(message: str, name: str) -> str:
+    """The value of a trailer of a commit's message; "" where it has none of this name."""
+    lines = (line.partition(": ") for line in message.splitlines())
+    return next((value for found, _, value in lines if found == name), "")

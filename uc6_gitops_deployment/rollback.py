@@ -9,6 +9,7 @@ from common.logger import get_logger
 from common.settings_uc6 import LAST
 from uc6_gitops_deployment import overlay
 from uc6_gitops_deployment.overlay import Declared
+from uc6_gitops_deployment.promotion import trailer
 
 if TYPE_CHECKING:
     from common.tools import Tools
@@ -20,25 +21,26 @@ REVERTED = "Reverted-Commit"
 def take_back(tools: "Tools") -> str:
     """Revert the last promotion, or `uc6.rollback` and all after it, and hold the version; returns its number.
 
-    Asked for again after it was done, it changes nothing: the newest commit of the overlay says what it reverted.
+    Asked for again it changes nothing: the newest commit that moved the version says what it reverted.
     """
     environment, wanted = tools.settings.uc6.to, tools.settings.uc6.rollback
     published = tools.git.publish(lambda head: _revert(tools, head, environment, wanted))
     if published.created:
         tools.context.effect("commit", published.commit, environment=environment, reverts=wanted)
-    newest = tools.git.history(published.commit, overlay.folder(environment))[0]
-    bad, good = _declared(tools, tools.git.parent(newest)), _declared(tools, newest)
-    return _hold(tools, bad, good, newest)
+    moved = _last_move(tools, published.commit, environment)
+    bad, good = _declared(tools, tools.git.parent(moved)), _declared(tools, moved)
+    return _hold(tools, bad, good, moved)
 
 
 def _revert(tools: "Tools", head: str, environment: str, wanted: str) -> Change | None:
-    """The commit that takes back; None where the newest one did."""
+    """The commit that takes back; None where the newest one that moved the version did."""
     place = overlay.folder(environment)
     history = tools.git.history(head, place)
     if not history:
         raise StepFailed(f"{place} has no commits: there is nothing to take back.", "Promote a version first.")
-    target = history[0] if wanted == LAST else tools.git.find(wanted)
-    reverted = _trailer(tools.git.message(history[0]), REVERTED)
+    moved = _last_move(tools, head, environment)
+    target = moved if wanted == LAST else tools.git.find(wanted)
+    reverted = trailer(tools.git.message(moved), REVERTED)
     if reverted and (wanted == LAST or reverted == target):
         log.info("taken back already", commit=reverted[:12])
         return None
@@ -51,6 +53,13 @@ def _revert(tools: "Tools", head: str, environment: str, wanted: str) -> Change 
             "Promote another version instead: uc6_01_promote_model_git.py --version N",
         )
     return Change({**dict.fromkeys(now), **old}, _message(tools, target, old), datetime.now(UTC))
+
+
+def _last_move(tools: "Tools", head: str, environment: str) -> str:
+    """The newest commit after which the overlay deploys something else; people change other things there as well."""
+    history = tools.git.history(head, overlay.folder(environment))
+    moves = (each for each in history if _declared(tools, each) != _declared(tools, tools.git.parent(each)))
+    return next(moves, history[0])
 
 
 def _message(tools: "Tools", target: str, old: dict[str, str]) -> str:
@@ -78,8 +87,3 @@ def _hold(tools: "Tools", bad: Declared | None, good: Declared | None, commit: s
 def _declared(tools: "Tools", commit: str) -> Declared | None:
     environment = tools.settings.uc6.to
     return overlay.declared(tools.git.files(commit, overlay.folder(environment)), environment)
-
-
-def _trailer(message: str, name: str) -> str:
-    lines = (line.partition(": ") for line in message.splitlines())
-    return next((value for found, _, value in lines if found == name), "")

@@ -2,7 +2,7 @@
 
 Reads    the registry's champion, or the version asked for: gates, approval; the branch's head
 Writes   the environment's overlay, one commit with trailers, pushed with a lease; the approval, as tags of the version
-Returns  PromotedModel; without a commit of its own where the overlay says so already
+Returns  PromotedModel; without a commit where the overlay has that version already, whoever changed the rest
 Raises   GateRefused (exit 3) without passed gates or an approval, with the command to approve; BadName (65) for a name
 
 Run it alone:  python uc6_gitops_deployment/uc6_01_promote_model_git.py --approve ada
@@ -16,6 +16,7 @@ from common.errors import GateRefused
 from common.flags import Flag
 from common.git_client import Change
 from common.git_command import without_user
+from common.logger import get_logger
 from common.serving_manifests import Deployment
 from common.step import step
 from common.tools import Tools
@@ -27,6 +28,7 @@ from uc6_gitops_deployment.promotion import (
     how_to_approve,
     message,
     refuse_ungated,
+    trailer,
     why_held,
 )
 from uc6_gitops_deployment.results import PromotedModel
@@ -34,6 +36,7 @@ from uc6_gitops_deployment.results import PromotedModel
 if TYPE_CHECKING:
     from common.registry import Version
 
+log = get_logger(__name__)
 FLAGS = (
     Flag("--version", "uc6.version", "N", "promote this version, also one that was rolled back before"),
     Flag("--to", "uc6.to", "ENVIRONMENT", "the overlay to write: production, staging"),
@@ -59,7 +62,7 @@ def run(tools: Tools) -> PromotedModel:
         return nothing(tools, held)
     refuse_ungated(version)
     wanted, head = deployment(tools, version), tools.git.fetch()
-    if is_there(tools, wanted, head):
+    if is_there(tools, wanted, head) or is_kept(tools, wanted, head):
         return promoted(tools, wanted, head)
     approval = approved(tools, version)
     if approval is None:
@@ -92,6 +95,23 @@ def is_there(tools: Tools, wanted: Deployment, head: str) -> bool:
     there = tools.git.files(head, overlay.folder(tools.settings.uc6.to))
     files = written(tools, wanted, head)
     return all(tools.git.read(head, path) == text for path, text in files.items()) and there.keys() <= files.keys()
+
+
+def is_kept(tools: Tools, wanted: Deployment, head: str) -> bool:
+    """Does it deploy this version, changed by a person since? An incident's fix is not undone at night."""
+    folder = overlay.folder(tools.settings.uc6.to)
+    found = overlay.declared(tools.git.files(head, folder), tools.settings.uc6.to)
+    same = found == overlay.Declared(wanted.version, wanted.digest, wanted.uri)
+    if not same or tools.settings.uc6.version is not None:
+        return False
+    newest = tools.git.history(head, folder)[0]
+    if trailer(tools.git.message(newest), "Model-Digest"):
+        return False
+    log.warning(
+        "the overlay is left as somebody has changed it; --version writes it anew", commit=newest[:12],
+        subject=tools.git.message(newest).splitlines()[0], version=wanted.version,
+    )  # fmt: skip
+    return True
 
 
 def committed(tools: Tools, wanted: Deployment, version: "Version") -> PromotedModel:

@@ -84,7 +84,7 @@ def delivery(tools: Tools) -> Delivery:
     refuse_unreachable(settings, repository)
     return Delivery(
         name, settings.argocd.project or name, settings.argocd.namespace, repository, settings.git.branch,
-        overlay.folder(uc6.to), settings.argocd.destination, uc6.namespace,
+        overlay.folder(uc6.to), settings.argocd.destination, uc6.namespace, not settings.argocd.project,
     )  # fmt: skip
 
 

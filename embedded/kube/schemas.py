@@ -63,7 +63,7 @@ INFERENCE_SERVICE = thing(("predictor",), predictor=_predictor(_model("modelForm
                           transformer=ANY, explainer=ANY)  # fmt: skip
 SERVING_RUNTIME = thing(
     ("containers",), open_=True, containers=many(CONTAINER), disabled={"type": "boolean"},
-    protocolVersions=many(TEXT),
+    protocolVersions=many(TEXT), labels=LABELS, annotations=LABELS,
     supportedModelFormats=many(thing(("name",), name=TEXT, version=TEXT, autoSelect={"type": "boolean"},
                                      priority=INTEGER)),
 )  # fmt: skip

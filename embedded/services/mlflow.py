@@ -6,6 +6,7 @@ Clients need the address and nothing else: the server alone holds the keys of th
 from __future__ import annotations
 
 import json
+from urllib.parse import quote
 
 from common.paths import ROOT
 from embedded import ports
@@ -69,5 +70,5 @@ class Mlflow:
         return {"mlflow": {"tracking_uri": f"http://127.0.0.1:{port}"}}
 
     def _database_url(self) -> str:
-        password, port = secret(self.layout, "postgres"), ports.kept(self.layout, "postgres")
+        password, port = quote(secret(self.layout, "postgres"), safe=""), ports.kept(self.layout, "postgres")
         return f"postgresql+psycopg2://{postgres.USER}:{password}@127.0.0.1:{port}/{postgres.MLFLOW_DATABASE}"

@@ -30,6 +30,9 @@ class ArgocdServer:
                 return 200, {"Version": "v3.5.1+fake"}
             case ["POST", "api", "v1", "projects"]:
                 return 200, self.kube.declare(body["project"])
+            case ["GET", "api", "v1", "projects", name]:
+                found = self.kube.get("AppProject", name, "argocd")
+                return (200, found) if found else (404, {"message": f"appprojects.argoproj.io {name!r} not found"})
             case ["POST", "api", "v1", "applications"]:
                 return 200, self.kube.declare(body)
             case ["GET", "api", "v1", "applications", name]:

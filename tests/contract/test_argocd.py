@@ -3,7 +3,7 @@
 import subprocess
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from common.argocd_client import Applications, KubernetesApplications, NotDelive
 from common.argocd_manifests import Delivery, application
 from common.argocd_rest import RestApplications
 from common.argocd_status import is_delivered, revision, words
-from common.errors import AccessRefused, DeadlineExceeded, Unavailable
+from common.errors import AccessRefused, ConfigError, DeadlineExceeded, Unavailable
 from common.git_client import Change, GitRepository
 from common.k8s_client import Kubernetes
 from common.settings import Argocd, Git
@@ -130,3 +130,19 @@ def test_a_wrong_token_and_a_server_that_is_away_are_told_apart(embedded_kube: K
         url = server.url
     with pytest.raises(Unavailable, match="does not answer"):
         RestApplications(Argocd(server=url, token=SecretStr(TOKEN))).ping()
+
+
+def test_a_project_that_is_given_is_looked_at_and_never_written(setup: Setup) -> None:
+    name = f"given-{uuid.uuid4().hex[:8]}"
+    given = replace(setup.wanted, project=name, project_is_ours=False)
+    with pytest.raises(ConfigError, match=f"no AppProject {name} in argocd"):
+        setup.argocd.declare(given)
+    assert setup.argocd.get(given) is None
+    theirs = {
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject", "metadata": {"name": name, "namespace": "argocd"},
+        "spec": {"sourceRepos": ["*"], "destinations": [{"server": "*", "namespace": "*"}]},
+    }  # fmt: skip
+    made = setup.kube.create(theirs)
+    assert setup.argocd.declare(given)["spec"]["project"] == name
+    assert setup.kube.get("AppProject", name, "argocd") == made
+    setup.kube.delete("AppProject", name, "argocd")

@@ -35,6 +35,10 @@ INVALID = {
     "causes": [{"reason": "FieldValueRequired", "message": "Required value", "field": "spec.containers"}],
 }
 OLD = "Operation cannot be fulfilled on servingruntimes: the object has been modified; please apply your changes"
+UNDECLARED = (
+    "failed to create typed patch object (argocd/p; argoproj.io/v1alpha1, Kind=AppProject): "
+    ".spec.clusterResourceWhitelist[0].name: field not declared in schema"
+)
 FORBIDDEN = 'servingruntimes.serving.kserve.io "one" is forbidden: User "system:serviceaccount:mlops:x" cannot patch'
 WEBHOOK = 'admission webhook "servingruntime.kserve-webhook-server.validator" denied the request: no container'
 
@@ -69,6 +73,7 @@ def client(api: Scripted) -> Kubernetes:
         (status(409, "AlreadyExists", 'servingruntimes "one" already exists', WHERE), Changed, 1, "already exists"),
         (status(422, "Invalid", "is invalid", INVALID), Refused, 1, r"spec\.containers: Required value"),
         (status(429, "TooManyRequests", "please try again later"), Unavailable, TRIES, "429"),
+        (status(500, "", UNDECLARED), Refused, 1, "field not declared in schema"),
         (status(500, "InternalError", "failed calling webhook: connection refused"), Unavailable, TRIES, "webhook"),
         (Answer(502, "<html>Bad Gateway</html>"), Unavailable, TRIES, "502"),
         (Answer(503, "no endpoints available"), Unavailable, TRIES, "503"),

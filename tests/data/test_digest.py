@@ -3,6 +3,7 @@
 import datetime as dt
 import decimal
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def of(table: pa.Table, batch_rows: int = 1000) -> str:
 
 
 @given(st.lists(ROW, max_size=8), st.randoms(use_true_random=False), st.integers(1, 8))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=int(os.environ.get("PROPERTY_EXAMPLES", "200")), deadline=None)
 def test_neither_order_nor_batches_count(rows: list[dict[str, Any]], random: Any, batch_rows: int) -> None:
     shuffled, columns = list(rows), list(SCHEMA.names)
     random.shuffle(shuffled)
@@ -53,7 +54,7 @@ def test_neither_order_nor_batches_count(rows: list[dict[str, Any]], random: Any
 
 
 @given(st.lists(ROW, min_size=1, max_size=5), st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=int(os.environ.get("PROPERTY_EXAMPLES", "300")), deadline=None)
 def test_any_changed_value_counts(rows: list[dict[str, Any]], data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(rows) - 1))
     name = data.draw(st.sampled_from(SCHEMA.names))
@@ -65,7 +66,7 @@ def test_any_changed_value_counts(rows: list[dict[str, Any]], data: st.DataObjec
 
 
 @given(st.lists(ROW, min_size=1, max_size=4))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=int(os.environ.get("PROPERTY_EXAMPLES", "100")), deadline=None)
 def test_a_row_more_or_twice_counts(rows: list[dict[str, Any]]) -> None:
     assert len({of(table_of(rows)), of(table_of([*rows, rows[0]])), of(table_of(rows[1:]))}) == 3
 

@@ -254,6 +254,24 @@ def test_ping_and_the_write_probe_change_nothing(repository: DataRepository, ori
             look()
 
 
+def test_whoever_looks_leaves_a_clone_that_somebody_works_in_and_sweeps_what_a_killed_run_left(
+    repository: DataRepository, origin: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repository.path / "work-left" / "data").mkdir(parents=True)
+    beside, really = DataRepository(repository.settings, repository.path), repository._push_data
+
+    def looked_at_meanwhile(clone: Path, name: str, md5: str) -> None:
+        beside.ping()
+        beside.probe_write()
+        assert [path.name for path in repository.path.iterdir()] == [clone.parent.name]
+        really(clone, name, md5)
+
+    monkeypatch.setattr(repository, "_push_data", looked_at_meanwhile)
+    made = commit(repository, file)
+    assert history(origin) == [made.commit]
+    assert list(repository.path.iterdir()) == []
+
+
 def test_a_store_that_refuses_leaves_no_commit(repository: DataRepository, origin: Path, file: Path) -> None:
     wrong = repository.store.settings.model_copy(update={"secret_key": SecretStr("wrong")})
     settings = repository.settings.model_copy(update={"minio": wrong})
@@ -275,6 +293,27 @@ def test_the_password_of_the_url_is_used_and_shown_to_nobody(
     assert any('[remote "origin"]' in each for each in server.seen), "files were looked at"
     secrets = ("canary", server.wanted.removeprefix("Basic "))
     assert not [each for each in server.seen if any(secret in each for secret in secrets)]
+
+
+@pytest.mark.parametrize("section", ["dvc", "git"])
+def test_the_settings_credentials_open_the_data_repository_those_of_git_on_the_same_host_only(
+    repository: DataRepository, origin: Path, section: str
+) -> None:
+    with git_server(origin.parent, "user", "canary17", repository.path) as server:
+        host = f"http://127.0.0.1:{server.port}"
+        known = {"username": "user", "password": SecretStr("canary17")}
+        git_url, deployments = f"{host}/origin.git", f"{host}/deployments.git"
+        given = {"dvc": {"git_url": git_url}, "git": {"deployments_url": deployments}}
+        given[section] |= known
+        sections = {name: getattr(repository.settings, name).model_copy(update=each) for name, each in given.items()}
+        DataRepository(repository.settings.model_copy(update=sections), repository.path).probe_write()
+        elsewhere = sections["git"].model_copy(update={"deployments_url": "http://git.example.com/deployments.git"})
+        apart = DataRepository(repository.settings.model_copy(update={**sections, "git": elsewhere}), repository.path)
+        if section == "dvc":
+            apart.probe_write()
+        else:
+            with pytest.raises(AccessRefused):
+                apart.probe_write()
 
 
 def test_a_refused_password_is_not_told(repository: DataRepository, origin: Path, file: Path) -> None:

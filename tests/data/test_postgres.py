@@ -92,6 +92,19 @@ def test_the_watermark_moves_with_every_change(postgres: Postgres, schema: Schem
     assert postgres.watermark(schema.table(), "at") != first
 
 
+@pytest.mark.parametrize("kind", ["VIEW", "MATERIALIZED VIEW"])
+def test_a_view_has_a_watermark_too_and_it_moves_with_its_rows(postgres: Postgres, schema: Schema, kind: str) -> None:
+    schema.sql(
+        "CREATE TABLE t (id int, at timestamptz)", "INSERT INTO t VALUES (1, '2026-01-01T00:00Z'), (2, NULL)",
+        f"CREATE {kind} seen AS SELECT id, at, id + 1 AS more FROM t WHERE id < 9",
+    )  # fmt: skip
+    first = postgres.watermark(schema.table("seen"), "at")
+    assert (first["rows"], first["newest"]) == (2, "2026-01-01T00:00:00+00:00")
+    assert postgres.watermark(schema.table("seen"), "at") == first
+    schema.sql("UPDATE t SET id = 3 WHERE id = 2", *(["REFRESH MATERIALIZED VIEW seen"] if " " in kind else []))
+    assert postgres.watermark(schema.table("seen"), "at") != first
+
+
 def test_the_primary_key_is_found_in_its_order(postgres: Postgres, schema: Schema) -> None:
     schema.sql("CREATE TABLE t (a int, b int, c int, PRIMARY KEY (c, a))", "CREATE TABLE u (a int)")
     assert postgres.primary_key(schema.table()) == ("c", "a")

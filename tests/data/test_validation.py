@@ -52,7 +52,7 @@ def snapshot_of(frame: pd.DataFrame, tools: Tools, where: Path) -> RawCustomers:
     table = pa.Table.from_pandas(frame, preserve_index=False)
     pq.write_table(table, path, coerce_timestamps="us")
     digest = digest_of_parquet(path)
-    stored = tools.minio.publish(f"raw/people/{digest}.parquet", path)
+    stored = tools.minio.publish(f"raw/people/{digest}.parquet", path, {"digest": digest})
     columns = tuple(Column(name=field.name, type=str(field.type)) for field in pq.read_schema(path))
     return RawCustomers(
         table="people", uri=stored.uri, digest=digest, sha256=sha256_of(path), rows=len(frame),

@@ -72,11 +72,16 @@ def test_reset_asks_first_and_deletes_nothing_without_an_answer(clone: Clone) ->
 def test_reset_deletes_what_is_ours_and_keeps_what_is_not(clone: Clone) -> None:
     clone.up("--only", "git,minio")
     (clone.state / "thesis.tex").write_text("somebody put it here")
+    for name in ("ledger.staging.db", "ledger.db.anchors", "alerts.jsonl"):
+        (clone.state / name).write_text("of earlier runs")
+    for name in ("git", "metrics"):
+        (clone.state / name).mkdir()
+    (clone.state / "ledger.db.broken-1").write_text("evidence")
 
     done = clone.embedded("reset", "--yes")
 
     assert done.returncode == 0
-    assert [path.name for path in clone.state.iterdir()] == ["thesis.tex"]
+    assert sorted(path.name for path in clone.state.iterdir()) == ["ledger.db.broken-1", "thesis.tex"]
     assert "kept what is not ours" in done.stderr
     clone.up("--only", "git")
 

@@ -1,6 +1,7 @@
 """Configuration: layers in their order, wrong keys by name, embedded or remote by section, secrets never shown."""
 
 import json
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from common.config import ROOT, load_settings, load_with_origins
 from common.config_shown import listing, schema
 from common.config_sources import ignored_tool_variables
 from common.errors import ConfigError
+from common.session import export
 
 USERS_OWN = """\
 environment: development
@@ -80,6 +82,21 @@ def test_where_the_laptop_serves_a_canary_sees_replayed_rows_unless_the_file_say
     assert staging.traffic.source == "live"
 
 
+def test_outside_development_an_approval_is_given_by_hand_and_for_one_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = write(tmp_path, USERS_OWN)
+    strong = ("postgres.password=a-strong-one-1", "minio.access_key=ours", "minio.secret_key=a-strong-one-2")
+    by_hand = load_settings("staging", config, (*strong, "uc6.version=7", "uc6.approve=ada"))
+    assert by_hand.uc6.approve == "ada"
+    with pytest.raises(ConfigError, match=r"uc6\.approve comes from --set without a version"):
+        load_settings("staging", config, (*strong, "uc6.approve=ada"))
+    monkeypatch.setenv("MLOPS_UC6__APPROVE", "ada")
+    assert load_settings(config_file=config).uc6.approve == "ada"
+    with pytest.raises(ConfigError, match=r"uc6\.approve comes from environment; staging takes it from the command"):
+        load_settings("staging", config, (*strong, "uc6.version=7"))
+
+
 def test_a_named_table_of_the_users_own_does_not_get_the_seeded_columns(tmp_path: Path) -> None:
     path = write(tmp_path, USERS_OWN + "  table: orders\n")
     assert load_settings(config_file=path).uc1.label is None
@@ -143,6 +160,14 @@ def test_the_tools_own_variables_hold_for_remote_sections_only(tmp_path: Path, m
             "The setting uc2.inject is wrong: Faults are latency=300ms, errors=5%",
         ),
         ("uc5: {bins: {age: [60, 30]}}\n", "The setting uc5 is wrong: uc5.bins.age must be numbers that rise"),
+        (
+            "uc1: {sensitive: [gender]}\nuc5: {limits: {gendr: {max_equalized_odds_difference: 0.02}}}\n",
+            "uc5.limits.gendr is about a column that is not in uc1.sensitive. Did you mean gender?",
+        ),
+        (
+            "uc1: {sensitive: [gender]}\nuc5: {bins: {Age: [30]}}\n",
+            "uc5.bins.Age is about a column that is not in uc1.sensitive. uc1.sensitive has gender.",
+        ),
         ("uc2: {weights: [50, 25, 100]}\n", "The setting uc2 is wrong: uc2.initial_percent and uc2.weights must rise"),
     ],
 )
@@ -151,6 +176,23 @@ def test_a_wrong_configuration_is_refused_with_what_and_where(tmp_path: Path, te
         load_settings(config_file=write(tmp_path, text))
     assert sentence in refused.value.message
     assert refused.value.exit_code == 78
+
+
+def test_a_columns_limits_can_be_taken_out_and_matter_to_nobody_where_no_column_is_sensitive(tmp_path: Path) -> None:
+    path = write(tmp_path, "uc1: {sensitive: [gender, age]}\nuc5: {limits: {age: {}}, bins: {age: [30]}}\n")
+    with pytest.raises(ConfigError, match=r"uc5\.limits\.age"):
+        load_settings(config_file=path, overrides=("uc1.sensitive=[gender]",))
+    out = ("uc1.sensitive=[gender]", "uc5.limits.age=null", "uc5.bins.age=null")
+    assert load_settings(config_file=path, overrides=out).uc5.limits_of("age")["equalized_odds"] == 0.1
+    assert load_settings(config_file=path, overrides=("uc1.sensitive=[]",)).uc1.sensitive == ()
+
+
+def test_people_are_shown_in_development_unless_told_otherwise_and_nowhere_else_unless_told_so(tmp_path: Path) -> None:
+    path, secrets = write(tmp_path, ""), ("postgres.password=long-and-random", "minio.secret_key=long-and-random")
+    assert load_settings(config_file=path).uc5.show_people
+    assert not load_settings(config_file=path, overrides=("uc5.show_people=false",)).uc5.show_people
+    for environment in ("staging", "production"):
+        assert not load_settings(environment, path, (*secrets, "uc6.auto_approve=false")).uc5.show_people
 
 
 def test_a_file_that_was_named_must_exist() -> None:
@@ -232,3 +274,26 @@ def test_files_are_found_beside_the_file_that_names_them(tmp_path: Path, monkeyp
     path = write(tmp_path, "minio: {embedded: false, secret_key_file: pw}\n")
     monkeypatch.chdir("/")
     assert load_settings(config_file=path).minio.secret_key.get_secret_value() == "from-a-file"
+
+
+def test_child_processes_get_what_was_set_on_the_command_line_letter_by_letter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MLOPS_CONFIG_FILE", "MLOPS_SET"):
+        monkeypatch.setenv(name, "")  # so that what export writes is undone
+        monkeypatch.delenv(name)
+    file = write(tmp_path, "uc1: {ordered: {other: [a, b]}}")
+    given = ["uc1.ordered.Level=[low, high]", "uc1.seed=7", "kubeflow.token=0123=5"]
+    export(Namespace(env=None, config=file, set=given))
+    export(Namespace(env=None, config=file, set=["uc1.seed=8"]))  # a process below, with one of its own
+    here, child = load_settings(None, file, tuple(given)), load_settings()
+    assert child.uc1.ordered == here.uc1.ordered == {"other": ("a", "b"), "Level": ("low", "high")}
+    assert child.uc1.seed == 8
+    assert child.kubeflow.token.get_secret_value() == "0123=5"
+
+
+def test_a_variable_of_assignments_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for text in ("uc1.seed=7", "[7]", "{}", ""):
+        monkeypatch.setenv("MLOPS_SET", text)
+        with pytest.raises(ConfigError, match="MLOPS_SET is no JSON list"):
+            load_settings()

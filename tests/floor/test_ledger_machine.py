@@ -1,5 +1,6 @@
 """The ledger under any sequence of events: it remembers what was appended, in order, and any touch is found."""
 
+import os
 import sqlite3
 import tempfile
 from pathlib import Path
@@ -118,7 +119,7 @@ def test_the_ledger_under_a_thousand_sequences() -> None:
     )
 
 
-@examples(max_examples=200, deadline=None)
+@examples(max_examples=int(os.environ.get("PROPERTY_EXAMPLES", "100")), deadline=None)
 @given(st.dictionaries(st.text(max_size=6), JSON, max_size=5), st.randoms())
 def test_a_key_depends_on_the_values_and_not_on_their_order(values: dict[str, Any], random: Any) -> None:
     shuffled = list(values.items())

@@ -1,5 +1,6 @@
 """Names and addresses: what passes is what Kubernetes, S3 and git take; a corpus of injections does not pass."""
 
+import os
 import re
 import subprocess
 from collections.abc import Callable
@@ -10,12 +11,13 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from common import names
+from common import names, uris
 from common.errors import ExitCode
 from common.git_command import git
-from common.names import BadName, S3Uri
+from common.names import BadName
+from common.uris import S3Uri
 
-MANY = examples(max_examples=500, deadline=None)
+MANY = examples(max_examples=int(os.environ.get("PROPERTY_EXAMPLES", "100")), deadline=None)
 INJECTIONS = [
     "", " ", "-rf", "--upload-pack=touch /tmp/x", "$(touch /tmp/x)", "`id`", "a;b", "a|b", "a&b", "a>b", "a\nb",
     "a\x00b",
@@ -42,7 +44,7 @@ def test_no_injection_is_a_model_name_or_a_uri_of_ours(text: str) -> None:
     with pytest.raises(BadName):
         names.model_name(text)
     with pytest.raises(BadName):
-        names.s3_uri(text, {"mlops"})
+        uris.s3_uri(text, {"mlops"})
 
 
 @pytest.mark.parametrize(
@@ -58,12 +60,12 @@ def test_no_injection_is_a_model_name_or_a_uri_of_ours(text: str) -> None:
 )  # fmt: skip
 def test_a_uri_outside_our_buckets_or_with_anything_odd_is_refused_and_tells_no_password(uri: str) -> None:
     with pytest.raises(BadName) as refused:
-        names.s3_uri(uri, {"mlops", "mlflow"})
+        uris.s3_uri(uri, {"mlops", "mlflow"})
     assert "password" not in refused.value.message
 
 
 def test_a_uri_of_ours_is_bucket_and_key() -> None:
-    assert names.s3_uri("s3://mlops/models/churn/ab12/", {"mlops"}) == S3Uri("mlops", "models/churn/ab12/")
+    assert uris.s3_uri("s3://mlops/models/churn/ab12/", {"mlops"}) == S3Uri("mlops", "models/churn/ab12/")
 
 
 @MANY
@@ -85,7 +87,7 @@ def test_a_uri_that_passes_means_the_same_object_to_everyone(text: str) -> None:
     from urllib.parse import urlsplit
 
     try:
-        found = names.s3_uri(text, {"mlops"})
+        found = uris.s3_uri(text, {"mlops"})
     except BadName:
         return
     parts = urlsplit(text)
@@ -98,6 +100,37 @@ def test_a_uri_that_passes_means_the_same_object_to_everyone(text: str) -> None:
     )
     assert str(found) == text
     assert not {"..", "."} & set(found.key.split("/"))
+
+
+@MANY
+@given(
+    st.text(max_size=30) | st.from_regex(r"(s3|gs|S3|file)://[a-z.@:]{0,8}/[A-Za-z0-9./%?# -]{0,20}", fullmatch=True)
+)
+def test_the_address_of_a_model_that_passes_is_one_folder_of_ours(text: str) -> None:
+    from urllib.parse import unquote, urlsplit
+
+    address = f"{text.rstrip('/')}/{'a' * 64}"
+    try:
+        uris.model_uri(address, "a" * 64, ("s3",), ("mlops", "lake"))
+    except BadName:
+        return
+    parts = urlsplit(address)
+    assert (parts.scheme, parts.netloc in ("mlops", "lake"), parts.query + parts.fragment) == ("s3", True, "")
+    assert unquote(address) == address
+    assert ".." not in address
+
+
+@MANY
+@given(st.text(max_size=30) | st.text(alphabet="sh3ext:/@-ab. \n%[]", max_size=25))
+def test_the_address_of_a_repository_that_passes_is_no_option_and_no_command(text: str) -> None:
+    try:
+        uris.git_url(text)
+    except BadName:
+        return
+    assert not text.startswith("-")
+    assert "::" not in text
+    assert text.isprintable()
+    assert "://" not in text or text.partition("://")[0] in uris.GIT_SCHEMES
 
 
 @MANY
@@ -158,8 +191,8 @@ def test_what_passes_as_a_branch_git_takes_as_one(text: str, tmp_path: Path) -> 
 )  # fmt: skip
 def test_an_address_of_a_repository_runs_nothing(url: str, good: bool, tmp_path: Path) -> None:
     if good:
-        assert names.git_url(url) == url
+        assert uris.git_url(url) == url
     else:
         with pytest.raises(BadName):
-            names.git_url(url)
+            uris.git_url(url)
     assert git(tmp_path, "--version").startswith("git version")

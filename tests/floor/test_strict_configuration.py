@@ -68,7 +68,7 @@ def write(directory: Path, text: str) -> Path:
         ("uc1: {expectations: {ranges: {age: [1, old]}}}", "The setting uc1.expectations.ranges.age.1 is wrong"),
         ("uc1: {expectations: {rangse: {}}}", "There is no setting uc1.expectations.rangse. Did you mean ranges?"),
         ("schedules: {drift: {cron: hourly}}", "The setting schedules.drift.cron is wrong"),
-        ("uc1: {namespace: Models}", "The setting uc1.namespace is wrong: 'Models' is no DNS label"),
+        ("uc1: {namespace: Models}", "The setting uc1.namespace is wrong: 'Models' is not allowed"),
         ("minio: {bucket: a..b}", "The setting minio.bucket is wrong"),
         ("dvc: {branch: --force}", "The setting dvc.branch is wrong"),
         ("uc1: {model_name: ../../x}", "The setting uc1.model_name is wrong"),

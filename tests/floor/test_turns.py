@@ -4,6 +4,11 @@ import json
 
 import pytest
 
+from common.config import load_settings
+from common.doctor import examine
+from common.errors import UsageError
+from common.turns import chosen, configured
+from run_all import TURNS as ALL
 from tests.floor.conftest import ToyWorld
 
 TURNS = "run_turns.py"
@@ -55,6 +60,21 @@ def test_parts_of_several_pipelines_go_by_name(toy: ToyWorld) -> None:
     assert toy.run("--from-step", "toy_02", "--until", "toy_01", script=TURNS).returncode == 2
 
 
+def test_until_a_pipeline_with_two_turns_ends_after_the_first_that_is_not_over_yet() -> None:
+    from run_all import TURNS as ALL
+
+    def names(from_step: str | None, until: str) -> list[str]:
+        return [step.name[:6] for _, steps in chosen(ALL, from_step, until) for step in steps]
+
+    uc2 = ["uc2_01", "uc2_02", "uc2_03"]
+    assert names("uc2", "uc2") == uc2
+    assert names(None, "uc2")[-4:] == ["uc1_06", *uc2]
+    assert names("uc2_02", "uc2_02") == ["uc2_02"]
+    assert names("uc3", "uc2") == ["uc3_01", "uc3_02", *uc2]
+    with pytest.raises(UsageError, match="comes after"):
+        names("uc6", "uc2")
+
+
 def test_each_step_is_listed_and_planned_once(toy: ToyWorld) -> None:
     for flag in ("--list", "--dry-run"):
         lines = [line for line in toy.run(flag, script=TURNS).stdout.splitlines() if not line.startswith(" ")]
@@ -66,3 +86,25 @@ def test_a_run_that_takes_too_long_ends_with_its_own_code(toy: ToyWorld, seconds
     run = toy.run("--deadline", seconds, TOY_SLEEP="30")
     assert run.returncode == 124
     assert f"The run did not end within {float(seconds):g} s." in run.stderr
+
+
+@pytest.mark.parametrize("environment", ["staging", "production"])
+def test_run_all_leaves_lineage_out_where_no_server_is_named_and_asks_one_that_is(environment: str) -> None:
+    everything = [turn.name for turn in ALL]
+    for url, names in (
+        ("", [each for each in everything if each != "uc4"]),
+        ("https://marquez.example.com", everything),
+    ):
+        given = (f"marquez.url={url}",) if url else ()
+        settings = load_settings(environment, overrides=given)
+        assert [turn.name for turn, _ in configured(chosen(ALL, None, None), settings)] == names
+    alone = chosen(ALL, "uc4", None)
+    assert configured(alone, load_settings(environment)) == alone, "its step says what is missing"
+
+
+def test_doctor_asks_no_lineage_server_where_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("common.doctor._look", lambda _tools, name: asked.append(name))
+    examine(load_settings("staging"))
+    assert "postgres" in asked
+    assert "marquez" not in asked

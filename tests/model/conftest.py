@@ -33,7 +33,7 @@ class World:
         """Publish a frame as ingestion would, and say that it is valid."""
         path = people.write_snapshot(frame, self.directory / f"{uuid.uuid4().hex}.parquet")
         digest = digest_of_parquet(path)
-        published = self.tools("any").minio.publish(f"raw/customers/{digest}.parquet", path)
+        published = self.tools("any").minio.publish(f"raw/customers/{digest}.parquet", path, {"digest": digest})
         raw = RawCustomers(
             table="subscribers", uri=published.uri, digest=digest, sha256=published.sha256, rows=len(frame),
             size_bytes=published.size_bytes, columns=(), entity=people.ENTITY, label=people.LABEL,

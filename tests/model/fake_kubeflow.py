@@ -1,6 +1,7 @@
 """A small Kubeflow Pipelines server over real HTTP: the paths of its v2beta1 API that a client of ours calls.
 
-It keeps what it is told in lists. A run ends in the state that `outcome` names, after it was asked for twice.
+It keeps what it is told in lists. A run ends in the state that `outcome` names, after it was asked for twice. Looks at
+a run are answered with the statuses in `faults`, until none is left.
 """
 
 import json
@@ -19,6 +20,7 @@ class FakeKubeflow:
         self.versions: list[dict[str, Any]] = []
         self.runs: list[dict[str, Any]] = []
         self.asked: dict[str, int] = {}
+        self.faults: list[int] = []
 
     def __enter__(self) -> "FakeKubeflow":
         owner = self
@@ -83,7 +85,7 @@ class FakeKubeflow:
                 wanted = json.loads(query["filter"])["predicates"][0]["string_value"]
                 return 200, {"runs": [run for run in self.runs if run["display_name"] == wanted]}
             case "GET", ["runs", run_id]:
-                return 200, self.seen(run_id)
+                return (self.faults.pop(), {"error": "fault"}) if self.faults else (200, self.seen(run_id))
         return 404, {"error": f"{method} {path}"}
 
     def started(self, said: dict[str, Any]) -> dict[str, Any]:

@@ -69,13 +69,38 @@ def test_a_fair_model_is_refused_in_no_more_cases_than_the_confidence_leaves() -
     assert refused <= 300 * 0.05 + 8
 
 
+def test_another_column_makes_the_gate_on_the_first_no_weaker() -> None:
+    gender = {"F": Counts(300, 250, 200, 750), "M": Counts(393, 250, 107, 750)}
+    regions = {f"region {n}": Counts(50, 25, 50, 75) for n in range(12)}
+    limits = {"gender": LIMITS["group"], "region": LIMITS["group"]}
+    alone = judge({"gender": gender}, limits, confidence=0.95)
+    beside = judge({"gender": gender, "region": regions}, limits, confidence=0.95)
+    assert beside[: len(alone)] == alone
+    assert {gap.criterion: gap.state for gap in alone} == {"demographic_parity": "holds", "equalized_odds": "broken"}
+
+
+def test_each_of_two_fair_columns_is_refused_in_no_more_cases_than_the_confidence_leaves() -> None:
+    none = {"demographic_parity": 0.0, "equalized_odds": 0.0}
+    refused = dict.fromkeys(("group", "wide"), 0)
+    for seed in range(300):
+        labels, chosen, groups = people(400, seed)
+        wide = np.random.default_rng(1000 + seed).choice(list("STUVWXYZ"), 400).astype(object)
+        counted = {"group": count_by_group(labels, chosen, groups), "wide": count_by_group(labels, chosen, wide)}
+        gaps = judge(counted, dict.fromkeys(counted, none), confidence=0.95)
+        for column in {gap.column for gap in gaps if gap.state == "broken"}:
+            refused[column] += 1
+    assert max(refused.values()) <= 300 * 0.05 + 8, refused
+
+
 def test_a_difference_of_three_people_is_noted_and_refuses_nobody_unless_points_count() -> None:
     counted = {"A": Counts(50, 10, 50, 90), "O": Counts(3, 0, 0, 0)}
     gaps = judge({"group": counted}, LIMITS, confidence=0.95)
     assert {gap.state for gap in gaps} == {"open"}
     assert str(Verdict(gaps)) == "passed"
+    assert (Verdict(gaps).word, Verdict(gaps).headline) == ("passed, 2 open", "none surely above its limit")
     assert all("'O'" in note for note in Verdict(gaps).notes)
     by_point = Verdict(judge({"group": counted}, LIMITS, confidence=0.95, by_point=True))
+    assert (by_point.word, by_point.headline) == ("refused", "2 above the limit")
     assert str(by_point).startswith(
         "refused: demographic parity by group: the share of yes of 'O' is 0.700 above that of 'A'"
     )
@@ -84,7 +109,7 @@ def test_a_difference_of_three_people_is_noted_and_refuses_nobody_unless_points_
 def test_a_rate_that_nobody_counts_for_is_compared_with_nothing() -> None:
     counted = {"A": Counts(5, 5, 5, 5), "nobody left": Counts(0, 5, 0, 5), "B": Counts(5, 5, 5, 5)}
     (gap,) = judge({"group": counted}, {"group": {"equalized_odds": 0.1}}, confidence=0.95)
-    assert gap.value == 0
+    assert (gap.value, Verdict((gap,)).word, Verdict((gap,)).headline) == (0, "passed", "none above its limit")
     assert str(Verdict(judge({"group": {"A": Counts(1, 1, 1, 1)}}, LIMITS, confidence=0.95))).startswith("not judged")
 
 

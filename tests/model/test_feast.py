@@ -84,6 +84,31 @@ def test_the_online_store_answers_in_the_asked_order_and_knows_no_strangers(worl
     assert online.iloc[1][list(table.features)].isna().all()
 
 
+def test_a_customer_who_left_the_table_is_not_answered_for_any_more(world: World) -> None:
+    frame, feast = people.subscribers(), world.tools("any").feast
+    features = step4.run(world.tools("k1"), world.snapshot(frame))
+    stored = f'{SCHEMA}."{world.settings.feast.project}_{features.view}"'
+    fewer = step4.run(world.tools("k2"), world.snapshot(frame[frame[people.ENTITY] != "K000007"]))
+    table = read_feature_table(world.tools("any").minio, world.settings, fewer.uri)
+    gone, kept = feast.online(table, ["K000007", "K000008"])["Alter"].tolist()
+    assert np.isnan(gone) or gone is None
+    assert kept == frame["Alter"][8]
+    assert _sql(world, f"SELECT count(DISTINCT entity_key) FROM {stored}") == [(len(frame) - 1,)]
+
+
+def test_nobody_is_forgotten_where_the_keys_are_not_those_that_are_stored(world: World) -> None:
+    from common.feast_postgres import CopyOnlineStore
+
+    feast = world.tools("any").feast
+    features = step4.run(world.tools("k1"), world.snapshot(people.subscribers()))
+    view, config = feast._store.get_feature_view(features.view), feast._store.config
+    count = f'SELECT count(*) FROM {SCHEMA}."{world.settings.feast.project}_{features.view}"'
+    before = _sql(world, count)
+    with pytest.raises(StepFailed, match=r"1 entities of .* are not in its online table"):
+        CopyOnlineStore().keep_only(config, view, [["K000001"], ["nobody"]])
+    assert _sql(world, count) == before
+
+
 def test_a_changed_customer_is_changed_online_and_a_damaged_value_is_mended(world: World) -> None:
     frame = people.subscribers()
     step4.run(world.tools("k1"), world.snapshot(frame))
@@ -173,7 +198,8 @@ def _killed(*_: object, **__: object) -> None:
     raise RuntimeError("killed")
 
 
-def _sql(world: World, statement: str) -> None:
+def _sql(world: World, statement: str) -> list[tuple[object, ...]]:
     engine = sa.create_engine(world.settings.postgres.url(), poolclass=sa.NullPool)
     with engine.begin() as connection:
-        connection.execute(sa.text(statement))
+        done = connection.execute(sa.text(statement))
+        return [tuple(row) for row in done] if done.returns_rows else []

@@ -132,6 +132,31 @@ def test_another_definition_is_another_version_and_a_failed_run_is_tried_anew(se
     assert (len(server.versions), len(server.runs)) == (2, 2)
 
 
+@pytest.mark.parametrize("state", ["CANCELED", "SKIPPED"])
+def test_a_run_that_somebody_cancelled_has_ended(server: FakeKubeflow, state: str) -> None:
+    server.outcome = state
+    ended = cluster(server).run("work", PACKAGE, {"text": "a"}, key="k1", deadline_seconds=5)
+    assert (ended.state, ended.succeeded) == (state, False)
+
+
+def test_a_token_that_expires_while_a_run_is_waited_for_is_told_at_once(server: FakeKubeflow) -> None:
+    server.outcome = "RUNNING"
+    server.faults = [*[401] * 20, 503]  # from the end: one look is missed, then the token is refused
+    with pytest.raises(AccessRefused, match="refused the token"):
+        cluster(server).run("work", PACKAGE, {"text": "a"}, key="k1", deadline_seconds=5)
+    assert len(server.faults) == 19
+
+
+def test_a_server_that_is_away_for_a_moment_is_asked_again_and_one_that_stays_away_is_told(
+    server: FakeKubeflow,
+) -> None:
+    server.faults = [503] * 3
+    assert cluster(server).run("work", PACKAGE, {"text": "a"}, key="k1", deadline_seconds=30).succeeded
+    server.faults = [503] * 100
+    with pytest.raises(Unavailable, match="did not answer"):
+        cluster(server).run("work", PACKAGE, {"text": "a"}, key="k2", deadline_seconds=30)
+
+
 def test_a_refused_token_and_a_dead_server_are_two_things(server: FakeKubeflow) -> None:
     with pytest.raises(AccessRefused, match="refused the token"):
         cluster(server, token="wrong").run("work", PACKAGE, {"text": "a"}, key="k", deadline_seconds=5)

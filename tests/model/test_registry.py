@@ -323,6 +323,33 @@ def test_bytes_that_were_judged_in_use_are_no_candidate_under_a_new_number(state
     assert candidate_among(2, judged, waiting(3, "new"), waiting(4, "judged")) == "3"
 
 
+def sibling(number: int, roc_auc: float, *, state: str = "proposed", step: str = "s1", against: str = "old") -> Version:
+    digest = f"d{number}"
+    more = {"mlops.key": f"{step}:a{number}", "metric.roc_auc": str(roc_auc), "gate_champion": against}
+    return Version("m", str(number), "r", {**tags(digest, state=state), **more})
+
+
+def chosen(champion: Version, *others: Version) -> str | None:
+    found = candidate_of([champion, *others], champion)
+    return found and found.version
+
+
+def test_of_the_models_of_one_step_the_better_one_is_candidate_and_of_equal_ones_the_newest() -> None:
+    champion = sibling(2, 0.7, state="champion", step="s0")
+    assert chosen(champion, sibling(3, 0.82), sibling(4, 0.81)) == "3"
+    assert chosen(champion, sibling(3, 0.81), sibling(4, 0.82)) == "4"
+    assert chosen(champion, sibling(3, 0.82), sibling(4, 0.82)) == "4"
+    assert chosen(champion, sibling(3, 0.9), sibling(4, 0.81, step="s2")) == "4", "made later, of other rows"
+    assert chosen(champion, sibling(3, 0.82, state="rejected"), sibling(4, 0.81)) == "4"
+
+
+def test_a_sibling_of_the_champion_that_is_not_as_good_is_no_candidate() -> None:
+    assert chosen(sibling(3, 0.82, state="champion"), sibling(4, 0.81)) is None
+    assert chosen(sibling(3, 0.82, state="champion"), sibling(4, 0.83)) == "4"
+    first_of_all = sibling(1, 0.82, state="champion", against="")
+    assert chosen(first_of_all, sibling(2, 0.81, against="")) == "2", "the first was compared with nobody"
+
+
 def test_bytes_that_only_an_earlier_gate_refused_are_a_candidate_when_a_later_gate_lets_them_pass() -> None:
     refused = waiting(1, "same", state="rejected", gate="refused: ROC AUC 0.8 is below the floor of 0.99")
     assert candidate_among(2, refused, waiting(3, "same")) == "3"

@@ -12,8 +12,10 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BUDGET = Budget(timedelta(hours=6), per_day=2)
 
 
-def answer(window: str = "w1", *, hours_ago: float = 30, state: str = "retired", version: str = "3") -> Answer:
-    return Answer(window, version, f"data of {window}", NOW - timedelta(hours=hours_ago), state)
+def answer(
+    window: str = "w1", *, hours_ago: float = 30, state: str = "retired", version: str = "3", waits: bool = False
+) -> Answer:
+    return Answer(window, version, f"data of {window}", NOW - timedelta(hours=hours_ago), state, waits)
 
 
 def test_drift_above_the_threshold_is_answered_and_drift_at_it_is_not() -> None:
@@ -28,7 +30,7 @@ def test_a_window_is_answered_once_whatever_became_of_the_answer(state: str) -> 
 
 
 def test_nothing_is_trained_while_an_answer_waits_for_its_canary() -> None:
-    found = decided("w2", 0.9, 0.3, [answer(state="proposed")], BUDGET, NOW)
+    found = decided("w2", 0.9, 0.3, [answer(state="proposed", waits=True)], BUDGET, NOW)
     assert not found.retrain
     assert "waits for its canary" in found.reason
 

@@ -1,5 +1,6 @@
 """The training pipeline: compiled to the same bytes, run from its YAML, once for a key, whatever kills it."""
 
+import importlib.metadata
 import json
 import os
 import signal
@@ -22,6 +23,7 @@ from common.config import load_settings
 from common.errors import ConfigError, GateRefused, InvalidData, StepFailed
 from common.kubeflow_client import PipelineRun, published_package
 from common.registry import Registry
+from common.software import code_sha256
 from common.tools import Tools
 from tests.model import people
 from tests.model.conftest import World
@@ -33,6 +35,7 @@ from uc1_churn_prediction.training import evaluate, frame, register, train
 from uc1_churn_prediction.training_pipeline import NAME, compile_pipeline
 
 KEY = "a" * 64
+FOLDERS = ("frame", "models", "evaluations")
 
 
 class InProcess:
@@ -44,12 +47,12 @@ class InProcess:
     def run(
         self, name: str, package: bytes, arguments: Mapping[str, Any], *, key: str, deadline_seconds: float
     ) -> PipelineRun:
-        folders = [str(self.directory / key / each) for each in ("frame", "models", "evaluations")]
+        folders, said = [str(self.directory / key / each) for each in FOLDERS], arguments["settings"]
         try:
-            frame.run(arguments["snapshot_uri"], arguments["features_uri"], key, folders[0])
-            train.run(arguments["algorithms"], key, *folders[:2])
-            evaluate.run(arguments["champion_uri"], key, *folders)
-            register.run(arguments["snapshot_uri"], key, *folders)
+            frame.run(arguments["snapshot_uri"], arguments["features_uri"], key, folders[0], said)
+            train.run(arguments["algorithms"], key, *folders[:2], said)
+            evaluate.run(arguments["champion_uri"], key, *folders, said)
+            register.run(arguments["snapshot_uri"], key, *folders, said)
         except Exception as error:  # what a component's process would end with
             return PipelineRun(key, "FAILED", str(error))
         return PipelineRun(key, "SUCCEEDED")
@@ -143,6 +146,9 @@ def test_the_run_in_mlflow_holds_metrics_with_intervals_pictures_signature_and_a
     assert run.data.tags["data_digest"] in run.data.tags["data_uri"]
     pictures = {each.path for each in registry.client.list_artifacts(version.run_id)}
     assert pictures >= {"roc.png", "calibration.png", "confusion_matrix.png", "importance.png", "evaluation.json"}
+    noted = json.loads(registry.artifacts(version.run_id, ("software.json",))["software.json"])
+    assert ["scikit-learn", importlib.metadata.version("scikit-learn")] in noted["packages"]
+    assert noted["code"]["sha256"] == code_sha256()
     mlflow.set_tracking_uri(world.settings.mlflow.tracking_uri)
     place = Path(mlflow.artifacts.download_artifacts(f"models:/{world.name}/2", dst_path=str(tmp_path)))
     signature = mlflow.models.Model.load(place).signature
@@ -218,9 +224,10 @@ def test_an_unknown_algorithm_is_a_mistake_of_the_configuration(
 def test_where_no_model_passes_nothing_becomes_champion_and_the_reasons_are_told(
     world: World, features: CustomerFeatures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MLOPS_UC1__GATE__MIN_ROC_AUC", "0.999")
-    monkeypatch.setenv("MLOPS_UC1__MODEL_NAME", f"{world.name}-strict")
-    strict = World(load_settings(), world.directory)
+    with monkeypatch.context() as patch:  # over before the components look: a pod knows nothing of it
+        patch.setenv("MLOPS_UC1__GATE__MIN_ROC_AUC", "0.999")
+        patch.setenv("MLOPS_UC1__MODEL_NAME", f"{world.name}-strict")
+        strict = World(load_settings(), world.directory)
     for _ in range(2):
         with pytest.raises(GateRefused, match=r"version 1 \(logistic_regression\) refused: ROC AUC .* below the floor"):
             step5.run(here(strict, "strict"), features)

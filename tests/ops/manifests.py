@@ -23,7 +23,7 @@ MODELS = {
 
 
 def sources(directory: Path) -> list[Document]:
-    """Every object that a kustomization leads to, before namespaces and generators; each reference must exist."""
+    """Every object that a kustomization leads to, in its namespace, before generators; each reference must exist."""
     made = yaml.safe_load((directory / "kustomization.yaml").read_text())
     assert (made["apiVersion"], made["kind"]) == ("kustomize.config.k8s.io/v1beta1", "Kustomization")
     for generator in made.get("configMapGenerator", []):
@@ -33,7 +33,13 @@ def sources(directory: Path) -> list[Document]:
         path = (directory / name).resolve()
         assert path.exists(), f"{directory.name} names {name}, which is not there"
         found += sources(path) if path.is_dir() else list(yaml.safe_load_all(path.read_text()))
-    return found
+    return [_placed(each, made["namespace"]) for each in found] if "namespace" in made else found
+
+
+def _placed(document: Document, namespace: str) -> Document:
+    """As `namespace:` of a kustomization does: the namespace of an object, or the name of a Namespace."""
+    key = "name" if document["kind"] == "Namespace" else "namespace"
+    return {**document, "metadata": {**document["metadata"], key: namespace}}
 
 
 def built(directory: Path) -> list[Document]:

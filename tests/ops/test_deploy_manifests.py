@@ -12,7 +12,7 @@ from common.paths import ROOT
 from common.schedule_entries import entries_in_image
 from common.schedule_k8s import CronJobs
 from common.serving_manifests import CREDENTIALS_SECRET, serving_runtime
-from common.settings import Kserve, Minio
+from common.settings import Kserve, Minio, Settings
 from tests.ops.manifests import BUILT, KUBECTL, MODELS, OVERLAYS, PLACE, Document, built, sources, wrong
 
 needs_kubectl = pytest.mark.skipif(KUBECTL is None, reason="kubectl, which holds kustomize, is not installed")
@@ -59,6 +59,9 @@ def test_kustomize_builds_the_overlay_and_every_reference_in_it_resolves(overlay
     found = built(PLACE / "overlays" / overlay)
     there = {(each["kind"], each["metadata"].get("namespace", ""), each["metadata"]["name"]) for each in found}
     assert len(there) == len(found)
+    sourced = {(each["kind"], each["metadata"].get("namespace", ""), each["metadata"]["name"])
+               for each in sources(PLACE / "overlays" / overlay)}  # fmt: skip
+    assert {each for each in there if each[0] != "ConfigMap"} == sourced, "what tests without kubectl look at"
     for each in found:
         assert wrong(each, MODELS[each["kind"]], each["metadata"]["name"]) == []
         if each["kind"].endswith("RoleBinding"):
@@ -66,7 +69,7 @@ def test_kustomize_builds_the_overlay_and_every_reference_in_it_resolves(overlay
             assert all((s["kind"], s["namespace"], s["name"]) in there for s in each["subjects"])
     assert ("ConfigMap", "mlops", "mlops-settings") in there
     assert ("ServiceAccount", "mlops", "mlops-steps") in there
-    served = {"staging": {"models-staging"}, "production": {"models", "models-production"}}[overlay]
+    served = {"staging": {"models-staging", "models-staged"}, "production": {"models", "models-production"}}[overlay]
     assert {space for kind, space, name in there if name == "models-reader"} == served
     assert {each["metadata"]["name"] for each in found if each["kind"] == "Namespace"} == served | {"mlops"}
 
@@ -84,21 +87,35 @@ def test_overlays_run_an_image_of_a_registry_with_a_version() -> None:
         assert images == {"registry.example.com/mlops-steps:0.1.0"}
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
-def test_the_overlays_settings_and_the_secrets_of_the_template_make_a_valid_configuration(
-    overlay: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in settings_of(overlay).items():
-        monkeypatch.setenv(name, value)
+def settings_with_secrets(monkeypatch: pytest.MonkeyPatch, environment: str | None = None) -> Settings:
     for line in (PLACE / "secrets.template.env").read_text().splitlines():
         if "=" in line and not line.startswith("#"):
             name, _, value = line.partition("=")
             monkeypatch.setenv(name, value.replace("CHANGE", "s3cret-of-its-own"))
-    settings = load_settings()
+    return load_settings(environment)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_a_run_in_the_cluster_and_one_from_elsewhere_load_the_same_valid_configuration(
+    overlay: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = settings_with_secrets(monkeypatch, overlay)
+    for name, value in settings_of(overlay).items():
+        monkeypatch.setenv(name, value)
+    settings = settings_with_secrets(monkeypatch)
+    assert settings == elsewhere, "the second would declare another service"
     assert settings.environment == overlay
     assert not any(section.embedded for section in settings.services().values())
     assert settings.kserve.service_account == "models-reader"
     assert settings.schedules.namespace == "mlops"
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_images_that_are_declared_are_those_of_the_overlay(overlay: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_with_secrets(monkeypatch, overlay)
+    (named,) = yaml.safe_load((PLACE / "overlays" / overlay / "kustomization.yaml").read_text())["images"]
+    assert settings.kubeflow.image == f"{named['newName']}:{named['newTag']}"
+    assert settings.kserve.image == settings.kubeflow.image.replace("mlops-steps", "mlops-serving")
 
 
 def test_the_cron_jobs_are_those_of_the_schedules_section() -> None:
@@ -173,7 +190,7 @@ def test_runs_may_reach_every_service_that_the_configuration_names() -> None:
 
 
 def test_every_namespace_denies_what_no_policy_allows() -> None:
-    for namespace in ("mlops", "models"):
+    for namespace in ("mlops", "models", "models-staging", "models-staged", "models-production"):
         closed = [
             each for each in documents()
             if each["kind"] == "NetworkPolicy" and each["metadata"]["namespace"] == namespace

@@ -4,10 +4,14 @@ import re
 import subprocess
 import sys
 from importlib import metadata
+from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 
+import common.code_version
+import common.lineage
 from common.paths import ROOT
 
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
@@ -36,6 +40,23 @@ def test_both_targets_run_as_an_ordinary_user() -> None:
     stages = re.split(r"^FROM base AS ", DOCKERFILE, flags=re.M)[1:]
     assert [stage.split()[0] for stage in stages] == ["serving", "steps"]
     assert all("USER 10001" in stage for stage in stages)
+
+
+def test_an_image_says_which_commit_it_was_built_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = DOCKERFILE.partition("AS steps")[2]
+    assert 'ARG COMMIT=""\nENV MLOPS_COMMIT=$COMMIT' in stage
+    for module in (common.code_version, common.lineage):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setenv("MLOPS_COMMIT", "c0ffee" * 6 + "c0ff")
+    assert common.code_version.code_version.__wrapped__() == "c0ffeec0ffee"
+    assert common.lineage.code_version() == {"commit": "c0ffee" * 6 + "c0ff", "repository": ""}
+
+
+def test_git_is_reached_from_pods_as_their_image_can() -> None:
+    ports = yaml.safe_load_all((ROOT / "deploy/k8s/base/network-policies.yaml").read_text())
+    (outside,) = [each["spec"]["egress"] for each in ports if each["metadata"]["name"] == "outside"]
+    allowed = {port["port"] for rule in outside for port in rule["ports"]}
+    assert ("openssh-client" in DOCKERFILE) == (22 in allowed)
 
 
 IMPORT_WITHOUT = """

@@ -45,6 +45,15 @@ def test_our_serving_runtime_is_valid_for_the_real_crd_and_for_the_embedded_sche
     assert complaints(document) == []
 
 
+def test_prometheus_finds_every_pod_of_the_runtime_at_the_port_and_path_that_it_answers_on() -> None:
+    spec = serving_runtime("models", Kserve(), MINIO)["spec"]
+    (port,) = spec["containers"][0]["ports"]
+    assert spec["annotations"] == {
+        "prometheus.io/scrape": "true", "prometheus.io/path": "/metrics",
+        "prometheus.io/port": str(port["containerPort"]),
+    }  # fmt: skip
+
+
 def test_the_service_is_pinned_to_the_digest_and_says_what_it_serves() -> None:
     document = service()
     metadata, model = document["metadata"], document["spec"]["predictor"]["model"]

@@ -106,6 +106,23 @@ def test_a_full_queue_drops_and_counts_and_never_blocks(monkeypatch: pytest.Monk
     assert collected.dropped == 6
 
 
+def test_rows_are_what_fills_the_queue_and_a_written_object_makes_room_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prediction_log, "QUEUED_ROWS", 1000)
+    monkeypatch.setattr(prediction_log, "SECONDS_PER_OBJECT", 0.2)
+    collected = Collected()
+    log = collected.log()
+    for second in range(5):  # not started yet: nothing is taken out of the queue
+        log.put(record(400, second))
+    log.put(record(200, 5))
+    assert collected.dropped == 1200
+    log.start()
+    until(lambda: sum(len(each) for each in collected.tables) == 1000)
+    until(lambda: not log._rows)
+    log.put(record(1000, 6))
+    log.stop()
+    assert (sum(len(each) for each in collected.tables), collected.dropped) == (2000, 1200)
+
+
 def test_a_store_that_is_down_costs_rows_not_the_thread() -> None:
     collected = Collected(failing=True)
     log = collected.log()

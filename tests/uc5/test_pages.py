@@ -37,6 +37,13 @@ def holdout() -> Holdout:
 @pytest.fixture(scope="module")
 def page(holdout: Holdout, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of both models, as step 1 makes it."""
+    path = tmp_path_factory.mktemp("page") / "fairness.html"
+    path.write_text(fairness_page(analysis(holdout)))
+    return path
+
+
+def analysis(holdout: Holdout, **settings_of_uc5: Any) -> dict[str, Any]:
+    """What step 1 finds in both models."""
     said = {"data_uri": "s3://b/</script><b>data.parquet"}
     versions = [
         SimpleNamespace(
@@ -53,10 +60,9 @@ def page(holdout: Holdout, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for version, model in zip(versions, trained(), strict=True)
     )
     settings = load_settings()
+    settings = settings.model_copy(update={"uc5": settings.uc5.model_copy(update=settings_of_uc5)})
     verdicts = tuple(judged(settings, subject, holdout) for subject in subjects)
-    path = tmp_path_factory.mktemp("page") / "fairness.html"
-    path.write_text(fairness_page(analysed(settings, subjects, holdout, verdicts)))
-    return path
+    return analysed(settings, subjects, holdout, verdicts)
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +125,21 @@ def test_moving_the_threshold_shows_the_differences_that_python_computes(
     assert float(text(opened, "#gap-equalized_odds")) == pytest.approx(said["equalized_odds"], abs=6e-4)
 
 
+def test_an_open_difference_says_so_without_covering_its_number(driver: Any, holdout: Holdout, tmp_path: Path) -> None:
+    found = analysis(holdout, max_equalized_odds_difference=0.01, limits={})
+    assert "open" in {gap["state"] for gap in found["models"][0]["gaps"]}
+    (tmp_path / "page.html").write_text(fairness_page(found))
+    open_page(driver, tmp_path / "page.html")
+    assert "passed" in text(driver, "h1 .badge.open")
+    covered = """
+    const box = (each, css) => each.querySelector(css).getBoundingClientRect();
+    const meet = (one, other) => one.left < other.right && other.left < one.right
+      && one.top < other.bottom && other.top < one.bottom;
+    const all = [...document.querySelectorAll(".verdict")];
+    return all.filter(each => meet(box(each, ".value"), box(each, ".badge"))).length"""
+    assert driver.execute_script(covered) == 0
+
+
 def test_a_lower_threshold_finds_more_of_those_who_leave_and_says_yes_to_more(opened: Any) -> None:
     found, selected = text(opened, "#found"), text(opened, "#selected")
     slide(opened, "#threshold", 40)
@@ -160,6 +181,51 @@ def test_changing_a_customer_changes_the_answer_and_undoing_brings_it_back(opene
     assert text(opened, "b[data-score='1']") != before
     click(opened, "#undo")
     assert text(opened, "b[data-score='1']") == before
+
+
+# Every change of a number that is said to turn a decision: whether it does, and whether it does one step before.
+TURNS = """
+return DATA.cases.flatMap((_, i) => {
+  choose(i);
+  const says = values => scoreOf(0, values) >= threshold(0), first = says(state.values);
+  return changesThatTurn().flatMap(({ name, here, to }) => {
+    const { kind, whole, range, grid } = DATA.features.find(each => each.name === name);
+    if (kind !== "number" || here === null) return [];
+    const before = to - Math.sign(to - here) * (whole ? 1 : (range[1] - range[0]) / 5e3);
+    const keeps = (here - before) * Math.sign(to - here) >= 0 || says({ ...state.values, [name]: before }) === first;
+    const turns = says({ ...state.values, [name]: to }) !== first;
+    return [{ turns, keeps, beyond: to < grid[0] || to > grid[grid.length - 1] }];
+  });
+});
+"""
+
+
+def test_a_change_that_turns_a_decision_is_the_nearest_between_the_values_tried_and_the_ends_are_tried(
+    opened: Any,
+) -> None:
+    found = opened.execute_script(TURNS)
+    assert len(found) > 20
+    assert all(each["turns"] and each["keeps"] for each in found)
+    assert any(each["beyond"] for each in found)
+    assert "of the values tried" in opened.find_element("css selector", "#what-if").text.lower()
+
+
+def test_where_people_are_left_out_nobody_of_the_table_is_on_the_page_and_it_says_so_and_works(
+    driver: Any, holdout: Holdout, tmp_path: Path
+) -> None:
+    found = analysis(holdout, show_people=False)
+    inputs = [*COLUMNS.names]
+    real = {tuple(row) for row in as_features(holdout.frame, COLUMNS)[inputs].astype(object).to_numpy().tolist()}
+    assert not real & {tuple(case["values"][name] for name in inputs) for case in found["cases"]}
+    assert {(case["label"], case["nearest"], len(case["groups"])) for case in found["cases"]} == {(None, None, 0)}
+    (tmp_path / "page.html").write_text(fairness_page(found))
+    open_page(driver, tmp_path / "page.html")
+    assert text(driver, "#who").startswith("Made-up customer 1 of 60")
+    assert text(driver, "#nearest").startswith("Left out")
+    assert float(driver.find_element("tag name", "body").get_attribute("data-apart1")) < 1e-5
+    before = text(driver, "b[data-score='1']")
+    slide(driver, "input[data-feature=support_tickets]", 12)
+    assert text(driver, "b[data-score='1']") != before
 
 
 def test_small_groups_say_so_and_crossed_ones_are_there(opened: Any) -> None:

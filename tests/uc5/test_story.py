@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import stat
 import time
 from base64 import b64decode
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from common.paths import ROOT
 from common.tools import Context
 from tests.conftest import EmbeddedPlatform
 from tests.uc2.world import ended, people, trained, variant
-from tests.uc5.world import FairnessWorld, biased
+from tests.uc5.world import NOTED, FairnessWorld, biased
 from uc5_fairness_docs import uc5_01_fairness_analysis_wit as fairness
 from uc5_fairness_docs import uc5_02_generate_model_card as card
 
@@ -75,7 +76,9 @@ def test_the_card_is_valid_and_says_what_ran(world: FairnessWorld, first: dict[s
     assert made["model_details"]["governance"]["fairness gate"] == "passed"
     metrics = {(m["type"], m.get("slice", "")): m for m in made["quantitative_analysis"]["performance_metrics"]}
     assert float(metrics[("roc_auc", "")]["value"]) == world.now().metrics["roc_auc"]
-    assert ("true_positive_rate", "gender: O") in metrics
+    rate = metrics[("true_positive_rate", "gender: O")]["confidence_interval"]
+    assert (rate["method"], rate["level"]) == ("Wilson", "0.95")
+    assert float(metrics[("equalized_odds_difference", "by gender")]["confidence_interval"]["level"]) > 0.99
     plots = {each["name"]: each["image"] for each in made["quantitative_analysis"]["graphics"]["collection"]}
     assert b64decode(plots["ROC curve"]) == b"a picture"
     assert b64decode(plots["Groups side by side"]).startswith(b"\x89PNG")
@@ -91,7 +94,11 @@ def test_the_evidence_names_the_bytes_and_what_was_installed(world: FairnessWorl
     assert found["data"]["sha256"] == world.tools.minio.stat(world.tools.minio.key(world.data_uri)).sha256
     sbom = world.json(uri.replace("evidence.json", "sbom.cdx.json"))
     assert sbom["bomFormat"] == "CycloneDX"
-    assert {"numpy", "scikit-learn"} <= {each["name"] for each in sbom["components"]}
+    assert [[each["name"], each["version"]] for each in sbom["components"]] == NOTED["packages"]
+    assert (found["code"]["of"], found["code"]["sha256"]) == ("training", "c" * 64)
+    started = world.tools.mlflow.run_facts(world.now().run_id).started_utc
+    assert sbom["metadata"]["timestamp"] == started.isoformat()
+    assert [len(each["dependsOn"]) for each in sbom["dependencies"] if each["ref"] == "model"] == [2]
     run = world.tools.mlflow.client.list_artifacts(world.now().run_id, "model_card")
     assert {Path(each.path).name for each in run} >= {"model_card.html", "model_card.json", "model_card.md"}
 
@@ -102,7 +109,9 @@ def test_the_report_leads_to_both_pages_and_shows_the_groups(world: FairnessWorl
     assert "Explore it: thresholds, groups, what-if" in html
     assert "Read the card" in html
     assert "data:image/png" in html
-    assert len(list(report.parent.glob("pages/*.html"))) == 2
+    pages = list(report.parent.glob("pages/*.html"))
+    assert len(pages) == 2
+    assert {stat.S_IMODE(page.stat().st_mode) for page in (report, *pages)} == {0o600}
 
 
 def test_a_second_run_changes_nothing_and_a_lost_tag_is_written_again(
@@ -244,7 +253,7 @@ class TestRefusals:
     def test_a_sensitive_column_that_the_snapshot_has_not_is_named(self, world: FairnessWorld) -> None:
         world.seed()
         with pytest.raises(ConfigError, match="religion"):
-            fairness.run(world.tools_with(MLOPS_UC1__SENSITIVE='["religion"]'))
+            fairness.run(world.tools_with(MLOPS_UC1__SENSITIVE='["gender", "age", "religion"]'))
 
     def test_without_a_sensitive_column_nothing_is_judged_and_nobody_told_otherwise(self, world: FairnessWorld) -> None:
         world.seed()
@@ -254,10 +263,30 @@ class TestRefusals:
     def test_by_point_a_small_difference_is_refused_that_by_interval_may_be_chance(self, world: FairnessWorld) -> None:
         world.seed()
         tight = {"MLOPS_UC5__LIMITS": "{}", "MLOPS_UC5__MAX_EQUALIZED_ODDS_DIFFERENCE": "0.01"}
-        fairness.run(world.tools_with(**tight))
+        made = fairness.run(world.tools_with(**tight))
         assert world.now().fairness_gate == "passed"
+        opens = sum(each.state == "open" for each in made.differences)  # type: ignore[attr-defined]
+        assert opens >= 1
+        assert f"passed, {opens} open on" in made.summary()  # type: ignore[attr-defined]
+        page = world.tools.minio.get_bytes(world.tools.minio.key(made.page)).decode()  # type: ignore[attr-defined]
+        assert f'none surely above its limit <span class="badge big open">passed, {opens} open</span>' in page
         with pytest.raises(GateRefused, match="equalized odds"):
             fairness.run(world.tools_with(**tight, MLOPS_UC5__REFUSE_BY="point"))
+
+    def test_of_a_model_that_noted_no_software_the_evidence_is_of_the_cards_writer_and_says_so(
+        self, world: FairnessWorld, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("tests.uc5.world.RECORD", "another.json")
+        world.seed()
+        made: Any = card.run(world.tools, fairness.run(world.tools))
+        assert world.json(made.evidence)["code"]["of"] == "the environment that wrote the card"
+        sbom = world.json(made.evidence.replace("evidence.json", "sbom.cdx.json"))
+        assert sbom["metadata"]["properties"] == [
+            {"name": "environment", "value": "the environment that wrote the card"}
+        ]
+        assert "component" not in sbom["metadata"]
+        assert not any(each.get("dependsOn") for each in sbom["dependencies"])
+        assert sbom["metadata"]["timestamp"] > world.tools.mlflow.run_facts(world.now().run_id).started_utc.isoformat()
 
     def test_a_new_champion_is_noticed_compared_with_the_old_and_not_described_by_its_card(
         self, world: FairnessWorld

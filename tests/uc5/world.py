@@ -15,6 +15,7 @@ from churn.features import FeatureColumns, as_features
 from churn.model import fit, to_onnx
 from common.paths import ROOT
 from common.registry import Version
+from common.software import RECORD
 from tests.uc2.world import COLUMNS, SEED, SHARE, Model, World, people, trained
 
 UNFAIR = FeatureColumns(COLUMNS.numeric, (*COLUMNS.categorical, "gender"))
@@ -31,6 +32,13 @@ def biased() -> Model:
     return Model("logistic_regression", digest, {"schema.json": json.dumps(schema).encode(), "model.onnx": onnx})
 
 
+NOTED = {
+    "python": "3.11.0", "packages": [["numpy", "0.0.1"], ["scikit-learn", "0.0.2"]],
+    "code": {"packages": ["churn"], "sha256": "c" * 64}, "requirements_lock_sha256": "a" * 64,
+}  # fmt: skip
+"""What was installed when the seeded models were trained: nothing of today."""
+
+
 class FairnessWorld(World):
     """Runs UC5's scripts as a user would. Version 1 is champion, version 2 is the candidate."""
 
@@ -44,9 +52,10 @@ class FairnessWorld(World):
         return self
 
     def draw(self, version: Version) -> None:
-        """Leave a plot among the artifacts of the version's run, as training does."""
+        """Leave a plot and the record of the software among the artifacts of the version's run, as training does."""
         with tempfile.TemporaryDirectory() as directory:
             (Path(directory) / "roc.png").write_bytes(b"a picture")
+            (Path(directory) / RECORD).write_text(json.dumps(NOTED))
             self.tools.mlflow.client.log_artifacts(version.run_id, directory)
 
     def publish(self, frame: pd.DataFrame) -> str:

@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 import common.git_client
 import common.git_objects
-from common import git_command
+from common import git_command, retry
 from common.errors import AccessRefused, MlopsError
 from common.git_client import Change, GitRepository
+from common.git_command import in_our_words
+from common.process import CommandFailed
 from common.settings import Git
+from common.transient import Verdict
 from tests.data.git_server import git_server
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -188,3 +191,60 @@ def test_an_address_that_would_run_a_command_runs_none(tmp_path: Path, url: str)
     with pytest.raises(MlopsError):
         client(url.format(hit=hit), tmp_path / "clone").fetch()
     assert not hit.exists()
+
+
+HOSTS = {
+    "GitHub, a protected branch": (
+        "error: GH006: Protected branch update failed for refs/heads/main.",
+        "error: Changes must be made through a pull request.",
+    ),
+    "GitHub, a rule set": (
+        "error: GH013: Repository rule violations found for refs/heads/main.",
+        "- Commits must have verified signatures.",
+    ),
+    "GitLab": ("GitLab: You are not allowed to push code to protected branches on this project.",),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_branch_that_is_ruled_off_is_told_in_the_hosts_own_words_at_once(
+    host: str, remote: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook, pushes = remote / "hooks" / "pre-receive", tmp_path / "pushes"
+    hook.parent.mkdir(exist_ok=True)
+    lines = "".join(f"echo '{line}' >&2\n" for line in HOSTS[host])
+    hook.write_text(f"#!/bin/sh\necho x >> '{pushes}'\n{lines}exit 1\n")
+    hook.chmod(0o755)
+    with pytest.raises(AccessRefused) as raised:
+        client(remote, tmp_path / "clone").publish(promotion())
+    assert all(line.rstrip(".") in raised.value.message for line in HOSTS[host])
+    assert "open no merge requests" in raised.value.hint
+    assert pushes.read_text() == "x\n", "once: repeating it cannot help"
+
+
+REJECTED = {
+    "! [remote rejected] main -> main (push declined due to repository rule violations)": "merge requests",
+    "fatal: unable to access 'https://git/': SSL certificate problem: unable to get local issuer certificate": "CAINFO",
+    "fatal: unable to access 'https://git/': server certificate verification failed. CAfile: none": "CAINFO",
+}
+
+
+@pytest.mark.parametrize("printed", REJECTED)
+def test_what_no_repetition_mends_is_final_and_has_a_hint_of_its_own(printed: str) -> None:
+    error = CommandFailed("git push", 1, printed)
+    assert retry.git.verdict(error) is Verdict.FINAL
+    with pytest.raises(AccessRefused) as raised, in_our_words("The deployments repository", "https://git/", "git.x"):
+        raise error
+    assert REJECTED[printed] in raised.value.hint
+
+
+def test_the_author_is_who_the_settings_say(remote: Path, tmp_path: Path) -> None:
+    client(remote, tmp_path / "one").publish(promotion())
+    named = {"author_name": "Ops Bot", "author_email": "bot@example.com"}
+    client(remote, tmp_path / "two", **named).publish(promotion({"c": "1"}))
+    assert log(remote, "--format=%an <%ae>|%cn <%ce>") == [
+        "Ops Bot <bot@example.com>|Ops Bot <bot@example.com>",
+        "MLOps pipeline <mlops@localhost>|MLOps pipeline <mlops@localhost>",
+    ]
+    with pytest.raises(ValidationError, match="author_name"):
+        Git(author_name="Bot <bot@example.com>")

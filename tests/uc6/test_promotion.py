@@ -54,9 +54,14 @@ def test_the_overlay_is_pinned_to_the_digest_and_knows_no_namespace_but_its_own(
     assert kustomization["resources"] == ["../../base"]
 
 
-def test_a_file_that_does_not_belong_to_the_overlay_is_taken_out(world: Deployments, first: Any) -> None:
-    world.by_hand({"overlays/production/extra.yaml": "a: 1\n", "docs/readme.md": "kept\n"})
-    assert world.promote().created
+def test_what_a_person_changed_around_the_version_is_left_until_somebody_says_otherwise(
+    world: Deployments, first: Any
+) -> None:
+    head = world.by_hand({"overlays/production/extra.yaml": "a: 1\n", "docs/readme.md": "kept\n"}, "more memory")
+    kept = world.promote()
+    assert (kept.created, kept.version) == (False, "1")
+    assert world.at_remote("rev-parse", "main").strip() == head
+    assert world.promote(version=1).created
     listed = world.at_remote("ls-tree", "-r", "--name-only", "main").splitlines()
     assert "docs/readme.md" in listed
     assert "overlays/production/extra.yaml" not in listed
@@ -154,7 +159,7 @@ def test_what_is_seen_of_the_world_changes_with_the_remote_and_with_the_champion
     assert promotion.observe(world.tools_for()) == before
     world.by_hand({"overlays/production/kustomization.yaml": "resources: []\n"})
     assert promotion.observe(world.tools_for()) != before
-    assert world.promote().created
+    assert world.promote(version=1).created
     assert promotion.observe(world.tools_for()) == before
 
 

@@ -178,6 +178,21 @@ def test_a_rollback_is_a_revert_that_restores_the_previous_digest_and_holds_the_
     assert world.promote().changed_nothing, "the champion is what production has"
 
 
+def test_a_rollback_takes_the_version_back_also_where_somebody_has_committed_after_it(
+    world: Deployments, delivered: Any
+) -> None:
+    world.promote(version=2)
+    assert world.sync().version == "2"
+    runtime = yaml.safe_dump({**world.overlay("serving-runtime.yaml"), "kind": "ServingRuntime"}, width=60)
+    world.by_hand({"overlays/production/serving-runtime.yaml": "# more memory\n" + runtime}, "ops: more memory")
+    back = world.sync(rollback="last")
+    assert (back.version, back.rolled_back) == ("1", "2")
+    world.by_hand({"overlays/production/serving-runtime.yaml": "# again\n" + runtime}, "ops: again")
+    commits = world.commits()
+    assert world.sync(rollback="last").version == "1"
+    assert world.commits() == commits, "asked for twice it is done once, whoever has committed since"
+
+
 @pytest.mark.deep
 def test_when_the_champion_is_rolled_back_the_one_before_stands_again_and_no_candidate_in_its_place(
     world: Deployments, delivered: Any

@@ -1,8 +1,8 @@
 """What the training pipeline's components share: their settings, the folders between them, and their errors.
 
-Each component runs in a process of its own, here or in a pod, with settings from MLOPS_* variables. An error that
-a person can mend is left in object storage under the step's key, where the step that started the pipeline finds
-it: neither exit codes nor types cross a pod's boundary.
+Each component runs in a process of its own, here or in a pod, with settings from MLOPS_* variables, and over them
+those of the step that started the pipeline. An error that a person can mend is left in object storage under the
+step's key, where the step that started the pipeline finds it: neither exit codes nor types cross a pod's boundary.
 """
 
 import contextlib
@@ -18,6 +18,7 @@ from common.errors import InvalidData, MlopsError
 from common.kubeflow_local import end_with_runner
 from common.minio_client import ObjectStore
 from common.pipeline_errors import leave_error
+from common.pipeline_settings import as_told
 from common.settings import Settings
 
 if TYPE_CHECKING:
@@ -29,10 +30,13 @@ THRESHOLD = 0.5
 
 
 @contextlib.contextmanager
-def component(key: str) -> Iterator[tuple[Settings, ObjectStore]]:
-    """Settings and object store of a component; its error, where it is one of ours, is left under `key`."""
+def component(key: str, said: str = "") -> Iterator[tuple[Settings, ObjectStore]]:
+    """Settings and object store of a component; its error, where it is one of ours, is left under `key`.
+
+    `said` is what common.pipeline_settings told of the settings of whoever started the pipeline.
+    """
     end_with_runner()
-    settings = load_settings()
+    settings = as_told(load_settings(), said)
     store = ObjectStore(settings.minio)
     try:
         yield settings, store
@@ -61,9 +65,9 @@ def read_frame(place: Path) -> tuple["pd.DataFrame", FeatureColumns]:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON in one form: the same value gives the same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False))
+    path.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False), encoding="utf-8")
 
 
 def read_json(path: Path) -> Any:
     """Read what `write_json` wrote."""
-    return json.loads(path.read_text())
+    return json.loads(path.read_text(encoding="utf-8"))

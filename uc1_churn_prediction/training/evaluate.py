@@ -1,6 +1,5 @@
 """Third component: measure each model on the hold-out, the champion too, and pass a verdict on each."""
 
-import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from churn.gates import ModelRules, Verdict, judge_model
 from common.minio_client import ObjectStore
 from common.minio_errors import NoSuchObject
 from common.settings import Settings
+from common.stored import open_model
 from uc1_churn_prediction.training.component import (
     HOLDOUT,
     LABEL,
@@ -37,9 +37,9 @@ class Champion:
     notes: tuple[str, ...] = ()
 
 
-def run(champion_uri: str, key: str, frame_path: str, models_path: str, evaluations_path: str) -> None:
+def run(champion_uri: str, key: str, frame_path: str, models_path: str, evaluations_path: str, said: str = "") -> None:
     """Write <algorithm>/evaluation.json and four pictures for each model."""
-    with component(key) as (settings, store):
+    with component(key, said) as (settings, store):
         frame, columns = read_frame(Path(frame_path))
         held = frame[frame[HOLDOUT]]
         champion = measured_champion(store, champion_uri, held)
@@ -71,14 +71,13 @@ def measured_champion(store: ObjectStore, uri: str, held: "pd.DataFrame") -> Cha
     if not uri:
         return Champion()
     try:
-        schema = store.get_json(store.key(f"{uri}/schema.json"))
-        onnx = store.get_bytes(store.key(f"{uri}/model.onnx"))
+        stored = open_model(store, uri)
     except NoSuchObject:  # then it cannot be served either, and to refuse every successor would not help
         return Champion(notes=("not compared with the champion, whose file is gone",))
-    needed = [*schema["numeric"], *schema["categorical"]]
+    needed = [*stored.schema.numeric, *stored.schema.categorical]
     missing = [name for name in needed if name not in held.columns]
     if missing:
         return Champion(notes=(f"not compared with the champion, which needs {', '.join(missing)}",))
-    answers = model.onnx_probabilities(model.session(onnx), held[needed])
+    answers = model.onnx_probabilities(model.session(stored.onnx), held[needed])
     metrics = evaluation.measure(held[LABEL].to_numpy(), answers, threshold=THRESHOLD)
-    return Champion(metrics, hashlib.sha256(onnx).hexdigest())
+    return Champion(metrics, stored.digest)

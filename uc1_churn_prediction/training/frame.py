@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def run(snapshot_uri: str, features_uri: str, key: str, frame_path: str) -> None:
+def run(snapshot_uri: str, features_uri: str, key: str, frame_path: str, said: str = "") -> None:
     """Write the training frame of a snapshot. Features that are not given are made of the snapshot itself.
 
     Raises InvalidData where training would be worthless: one class, too few rows, rows without label or time.
     """
-    with component(key) as (settings, store):
+    with component(key, said) as (settings, store):
         roles = read_roles(store, features_uri) if features_uri else configured_roles(settings)
         table = (
             read_feature_table(store, settings, features_uri)

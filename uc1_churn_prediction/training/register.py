@@ -3,6 +3,7 @@
 Each effect is looked for by its digest or key before it is made, so that a killed component can be run again.
 """
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,16 @@ from common.digest import sha256_of
 from common.minio_client import ObjectStore
 from common.registry import Registry
 from common.settings import Settings
+from common.software import RECORD
 from uc1_churn_prediction.training.component import THRESHOLD, component, pictures_key, read_json, write_json
 
 INTERVAL_ENDS = ("low", "high")
 REQUIREMENTS = ("scikit-learn", "skops", "pandas", "numpy")
 
 
-def run(snapshot_uri: str, key: str, frame_path: str, models_path: str, evaluations_path: str) -> None:
+def run(snapshot_uri: str, key: str, frame_path: str, models_path: str, evaluations_path: str, said: str = "") -> None:
     """Register what was trained and judged, a version for each algorithm, in their order."""
-    with component(key) as (settings, store):
+    with component(key, said) as (settings, store):
         registry = Registry(settings.mlflow)
         algorithms = read_json(Path(models_path) / "models.json")["algorithms"]
         frame = read_json(Path(frame_path) / "frame.json")
@@ -27,6 +29,7 @@ def run(snapshot_uri: str, key: str, frame_path: str, models_path: str, evaluati
             place, judged = Path(models_path) / algorithm, Path(evaluations_path) / algorithm
             uri = publish_model(settings, store, key, frame["columns"], place)
             publish_pictures(store, key, judged)
+            shutil.copyfile(Path(models_path) / RECORD, judged / RECORD)  # an artifact of the run, as the plots are
             facts = {
                 **frame, **read_json(judged / "evaluation.json"), **read_json(place / "report.json"),
                 "algorithm": algorithm, "algorithms": algorithms, "uri": uri, "snapshot_uri": snapshot_uri,

@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING, Any
 from churn import model
 from churn.features import MISSING_CATEGORY, FeatureColumns
 from common.errors import ConfigError, StepFailed
+from common.software import RECORD, software
 from uc1_churn_prediction.training.component import HOLDOUT, LABEL, component, read_frame, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def run(algorithms: Sequence[str], key: str, frame_path: str, models_path: str) -> None:
-    """Write <algorithm>/{model.onnx, model.skops, golden.json, report.json} for each algorithm, and models.json.
+def run(algorithms: Sequence[str], key: str, frame_path: str, models_path: str, said: str = "") -> None:
+    """Write <algorithm>/{model.onnx, model.skops, golden.json, report.json} for each algorithm; software, models.json.
 
     Raises ConfigError for an unknown algorithm, StepFailed where ONNX answers other than scikit-learn does.
     """
-    with component(key) as (settings, _):
+    with component(key, said) as (settings, _):
         unknown = set(algorithms) - set(model.ALGORITHMS)
         if unknown:
             known = ", ".join(model.ALGORITHMS)
@@ -27,6 +28,7 @@ def run(algorithms: Sequence[str], key: str, frame_path: str, models_path: str) 
         for algorithm in algorithms:
             fitted = fit(algorithm, frame, columns, settings.uc1.seed, settings.uc1.ordered)
             save(fitted, frame, columns, settings.uc1.golden_rows, Path(models_path) / algorithm)
+        write_json(Path(models_path) / RECORD, software())
         write_json(Path(models_path) / "models.json", {"algorithms": list(algorithms)})
 
 

@@ -249,7 +249,9 @@ function pick(fits) {
 
 function controls() {
   const groups = Object.entries(person().groups).map(([column, group]) => `${column} ${group}`).join(", ");
-  $("who").replaceChildren(`Customer ${state.person + 1} of ${DATA.cases.length}: ${groups}. `, element("strong", { class: person().label ? "broken" : "holds" }, person().label ? "Left." : "Stayed."));
+  const made = `Made-up customer ${state.person + 1} of ${DATA.cases.length}: each value is drawn by itself, and nobody is like this.`;
+  if (!DATA.show_people) $("who").replaceChildren(made);
+  else $("who").replaceChildren(`Customer ${state.person + 1} of ${DATA.cases.length}: ${groups}. `, element("strong", { class: person().label ? "broken" : "holds" }, person().label ? "Left." : "Stayed."));
   $("controls").replaceChildren(...DATA.features.map(feature => {
     const value = state.values[feature.name];
     const label = element("label", {}, element("span", {}, feature.name), element("output", {}, shownValue(value)));
@@ -299,24 +301,44 @@ function curves() {
     { at: state.values[feature.name], score: scoreOf(0, state.values) })));
 }
 
-function flips() {
+// Tried are the points of the curve and both ends of the range; then, towards here, where between two of them it turns.
+function changesThatTurn() {
   const says = scoreOf(0, state.values) >= threshold(0), found = [];
   for (const feature of DATA.features) {
-    const here = state.values[feature.name];
-    const options = feature.grid.filter(v => v !== here && (scoreOf(0, { ...state.values, [feature.name]: v }) >= threshold(0)) !== says);
+    const here = state.values[feature.name], number = feature.kind === "number" && here !== null;
+    const turns = v => (scoreOf(0, { ...state.values, [feature.name]: v }) >= threshold(0)) !== says;
+    const far = v => number ? Math.abs(v - here) / (feature.deviation || 1) : 1;
+    const tried = [...feature.grid, ...(feature.range || [])].filter(v => v !== here), options = tried.filter(turns);
     if (!options.length) continue;
-    const far = v => feature.kind === "number" && here !== null ? Math.abs(v - here) / (feature.deviation || 1) : 1;
-    const to = lowest(options, far);
+    const nearest = lowest(options, far);
+    const to = number ? turningPoint(feature, turns, nearest, tried.filter(v => (v - here) * (nearest - here) > 0 && far(v) < far(nearest)).concat(here)) : nearest;
     found.push({ name: feature.name, here, to, far: far(to), score: scoreOf(0, { ...state.values, [feature.name]: to }) });
   }
-  found.sort((a, b) => a.far - b.far);
+  return found.sort((a, b) => a.far - b.far);
+}
+
+function flips() {
+  const found = changesThatTurn();
   $("flips").replaceChildren(found.length ? table(["", "from", "to", "score"], found.slice(0, 5).map(f => [f.name, shownValue(f.here), shownValue(f.to), percent(f.score)]))
-    : element("p", { class: "soft" }, DATA.models[0].answer ? "No single change turns it." : "Not known: the page cannot ask the model."));
+    : element("p", { class: "soft" }, DATA.models[0].answer ? "None of the values tried turns it." : "Not known: the page cannot ask the model."));
+}
+
+// From the last value that keeps the decision to the first that turns it, halved until they are as near as the control's steps.
+function turningPoint(feature, turns, turned, kept) {
+  let keeps = lowest(kept, v => Math.abs(v - turned));
+  const step = feature.whole ? 1 : (feature.range[1] - feature.range[0]) / 1e4;
+  while (Math.abs(turned - keeps) > step) {
+    const half = (turned + keeps) / 2, middle = feature.whole ? Math.round(half) : half;
+    if (middle === turned || middle === keeps) break;
+    if (turns(middle)) turned = middle; else keeps = middle;
+  }
+  return turned;
 }
 
 function nearest() {
   const other = person().nearest;
-  if (!other) { $("nearest").replaceChildren(element("p", { class: "soft" }, "There is none: everybody is decided alike.")); return; }
+  const why = DATA.show_people ? "There is none: everybody is decided alike." : "Left out: it would be a real customer (uc5.show_people).";
+  if (!other) { $("nearest").replaceChildren(element("p", { class: "soft" }, why)); return; }
   const made = table(["", "this one", "the nearest"], [...DATA.features.map(({ name }) => [name, shownValue(person().values[name]), shownValue(other.values[name])]),
     ...Object.keys(other.groups).map(column => [`group: ${column}`, person().groups[column], other.groups[column]]),
     ["score", percent(person().scores[0]), percent(other.scores[0])], ["in truth", person().label ? "left" : "stayed", other.label ? "left" : "stayed"]]);
@@ -341,7 +363,7 @@ function checked() {
     if (!model.answer) return `${named(i)} cannot be evaluated here: ${model.graph.why_not}.`;
     const apart = Math.max(...DATA.cases.map(each => Math.abs(model.answer(each.values) - each.scores[i])));
     document.body.dataset[`apart${i}`] = apart;
-    return apart < 1e-5 ? `${named(i)} agrees with the served file on all ${DATA.cases.length} customers, to ${apart.toExponential(0)}.`
+    return apart < 1e-5 ? `${named(i)} agrees with the served file on all ${DATA.cases.length} customers below, to ${apart.toExponential(0)}.`
       : `${named(i)} differs from the served file by up to ${apart.toExponential(1)}: do not rely on it here.`;
   });
   $("evaluates").textContent = `Answers come from the models themselves, exported into this page, at their own thresholds. ${said.join(" ")}`;
@@ -352,7 +374,7 @@ $("ratio").addEventListener("input", event => { state.ratio = Number(event.targe
 $("previous").addEventListener("click", () => choose(state.person - 1));
 $("next").addEventListener("click", () => choose(state.person + 1));
 $("anybody").addEventListener("click", () => pick(() => true));
-$("wrong").addEventListener("click", () => pick(each => (each.scores[0] >= threshold(0)) !== Boolean(each.label)));
+if (DATA.show_people) $("wrong").addEventListener("click", () => pick(each => (each.scores[0] >= threshold(0)) !== Boolean(each.label)));
 $("edge").addEventListener("click", () => pick(each => Math.abs(each.scores[0] - threshold(0)) < 0.03));
 $("undo").addEventListener("click", () => choose(state.person));
 $("theme").addEventListener("click", () => {

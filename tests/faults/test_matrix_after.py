@@ -1,0 +1,35 @@
+"""The matrix of the use cases that come after UC1. See docs/reference/faults.md."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conftest import EmbeddedPlatform
+from tests.faults.held import Held
+from tests.faults.matrix import TOUCHED, cells
+from tests.faults.stage import Stage, staged
+from tests.faults.worlds import Everything
+
+pytestmark = [pytest.mark.deep, pytest.mark.timeout(2400)]
+STEPS = ["uc5_01", "uc5_02", "uc6_01", "uc6_02", "uc4_01"]
+
+
+@pytest.fixture(scope="module")
+def stage(platform: EmbeddedPlatform) -> Iterator[Stage]:
+    with staged(Everything, "troubled", platform.state) as (world, stage):
+        world.seed()
+        yield stage
+
+
+@pytest.mark.parametrize(("step", "service"), [(step, service) for step in STEPS for service in TOUCHED[step]])
+def test_a_service_in_trouble_is_told_and_nothing_is_left_behind(step: str, service: str, stage: Stage) -> None:
+    held = Held(stage)
+    held.hold(step, cells(step, service))
+    assert held.wrong == []
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_touches_what_the_table_says(step: str, stage: Stage) -> None:
+    calm = stage.run(step)
+    touched = {service for service, count in calm.requests.items() if count}
+    assert touched - {"marquez"} == set(TOUCHED[step]) - {"marquez"}

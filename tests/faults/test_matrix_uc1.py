@@ -1,0 +1,36 @@
+"""The matrix of UC1: every step, every service that it touches, every fault. See docs/reference/faults.md."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conftest import EmbeddedPlatform
+from tests.faults.held import Held
+from tests.faults.matrix import TOUCHED, cells
+from tests.faults.stage import Stage, staged
+from tests.uc1.universe import Universe
+
+pytestmark = [pytest.mark.deep, pytest.mark.timeout(2400)]
+STEPS = [step for step in TOUCHED if step.startswith("uc1")]
+
+
+@pytest.fixture(scope="module")
+def stage(platform: EmbeddedPlatform) -> Iterator[Stage]:
+    with staged(Universe, "faulty", platform.state) as (world, stage):
+        world.prepare(1500)
+        stage.prepare("uc1_churn_prediction")
+        yield stage
+
+
+@pytest.mark.parametrize(("step", "service"), [(step, service) for step in STEPS for service in TOUCHED[step]])
+def test_a_service_in_trouble_is_told_and_nothing_is_left_behind(step: str, service: str, stage: Stage) -> None:
+    held = Held(stage)
+    held.hold(step, cells(step, service))
+    assert held.wrong == []
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_touches_what_the_table_says(step: str, stage: Stage) -> None:
+    calm = stage.run(step)
+    touched = {service for service, count in calm.requests.items() if count}
+    assert touched - {"marquez"} == set(TOUCHED[step]) - {"marquez"}

@@ -1,0 +1,45 @@
+"""An HTTP receiver that takes whatever it is sent, as webhooks, heartbeats and a Pushgateway do."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class Receiver:
+    """`paths` holds what was asked for."""
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+        self.port = 0
+
+
+def _handler(owner: Receiver) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def take(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            owner.paths.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_GET = do_POST = do_PUT = take  # noqa: N815 (http.server's names)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    return Handler
+
+
+@contextmanager
+def receiver() -> Iterator[Receiver]:
+    """A receiver for the length of a block."""
+    owner = Receiver()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(owner))
+    owner.port = server.server_port
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield owner
+    finally:
+        server.shutdown()
+        server.server_close()
