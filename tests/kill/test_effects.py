@@ -10,7 +10,7 @@ from tests.kill.sweep import Sweep
 from tests.kill.zygote import Job, Zygote
 
 
-@pytest.mark.parametrize("name", ["ledger, appended", "file, new", "file, replaced", "anchors"])
+@pytest.mark.parametrize("name", ["ledger, appended", "file, new", "file, replaced"])
 def test_killed_anywhere_the_old_or_the_new_is_there_and_done_again_it_is_the_new(
     light: Zygote, tmp_path: Path, name: str
 ) -> None:

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.deep, pytest.mark.timeout(900)]
 POINTS = ("before", "torn")  # the state behind a call is the one in front of the next
 
 
-@pytest.mark.parametrize("name", ["git, next commit", "ledger, made", "lock", "report"])
+@pytest.mark.parametrize("name", ["git, next commit", "ledger, made", "anchors", "lock", "report"])
 def test_killed_at_every_call_and_done_again(light: Zygote, tmp_path: Path, name: str) -> None:
     sweep = Sweep(light, name, tmp_path)
     if not name.startswith("git"):  # git syncs files as core.fsync says, and no directories
