@@ -6,17 +6,15 @@ import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from common.ledger import Event, Ledger
 from common.paths import ROOT
-from tests.conftest import EmbeddedPlatform
 from tests.floor.conftest import ToyWorld
-from tests.uc1.universe import Universe
 
 pytestmark = pytest.mark.timeout(600)
+deep = pytest.mark.deep
 HERE = Path(__file__).parent / "wrong_clock"
 DAY = 86_400.0
 
@@ -42,7 +40,7 @@ def ended(toy: ToyWorld) -> list[str]:
     return [event.state for event in events(toy) if event.kind == "step_ended"]
 
 
-@pytest.mark.parametrize("shift", [-DAY, DAY, -40 * 365 * DAY])
+@pytest.mark.parametrize("shift", [-DAY, pytest.param(DAY, marks=deep), pytest.param(-40 * 365 * DAY, marks=deep)])
 def test_a_clock_that_jumped_between_two_runs_changes_no_key_and_no_order(toy: ToyWorld, shift: float) -> None:
     assert toy.run().returncode == 0
     again = toy.run(**wrong(shift))
@@ -55,6 +53,7 @@ def test_a_clock_that_jumped_between_two_runs_changes_no_key_and_no_order(toy: T
     assert abs(moved.total_seconds() - shift) < 3600, "the clock was not wrong at all"
 
 
+@deep
 @pytest.mark.parametrize("shift", [-DAY, DAY])
 def test_a_clock_that_jumps_during_a_run_lets_no_deadline_pass_and_no_step_last_a_day(
     toy: ToyWorld, shift: float
@@ -82,6 +81,7 @@ NIGHTS = [
 ]
 
 
+@deep
 @pytest.mark.parametrize(("zone", "moment"), NIGHTS)
 def test_a_run_in_the_night_when_clocks_are_put_forward_or_back_is_like_any_other(
     toy: ToyWorld, zone: str, moment: str
@@ -96,45 +96,3 @@ def test_a_run_in_the_night_when_clocks_are_put_forward_or_back_is_like_any_othe
     assert toy.run(TZ="UTC").returncode == 0
     assert [e.body["static_key"] for e in events(toy) if e.kind == "step_ended"][3:] == keys
     assert ended(toy)[-3:] == ["unchanged"] * 3
-
-
-@pytest.fixture(scope="module")
-def uc1(platform: EmbeddedPlatform, tmp_path_factory: pytest.TempPathFactory) -> Universe:
-    universe = Universe("clock", tmp_path_factory.mktemp("universes"), platform.state).prepare(1500)
-    universe.states()
-    return universe
-
-
-def unchanged(universe: Universe, before: dict[str, Any], **env: str) -> None:
-    assert set(universe.states(**env).values()) == {"unchanged"}
-    assert universe.world() == before
-
-
-@pytest.mark.deep
-def test_minutes_and_zones_make_no_difference_to_the_real_thing(uc1: Universe) -> None:
-    before = uc1.world()
-    unchanged(uc1, before, TZ="America/St_Johns")
-    unchanged(uc1, before, TZ="Pacific/Apia", **wrong(-600))
-    unchanged(uc1, before, TZ="Asia/Kathmandu", **wrong(0, 600, in_seconds=4))
-
-
-@pytest.mark.deep
-def test_made_anew_in_another_zone_with_a_clock_that_jumps_it_is_the_same_world(uc1: Universe) -> None:
-    before = uc1.world()
-    assert set(uc1.states("--force", TZ="Pacific/Apia", **wrong(300, -300, in_seconds=8)).values()) <= {
-        "done",
-        "unchanged",
-    }
-    assert uc1.world() == before
-
-
-@pytest.mark.deep
-@pytest.mark.parametrize("shift", [DAY, -DAY])
-def test_a_store_that_refuses_the_time_of_day_is_told_in_a_sentence_that_names_the_clock(
-    uc1: Universe, shift: float
-) -> None:
-    before = uc1.world()
-    done = uc1.run("--force", **wrong(shift))
-    assert done.returncode == 77, done.stderr[-2000:]
-    assert "clock" in json.loads(done.stderr.splitlines()[-1])["cause"]
-    assert uc1.world() == before

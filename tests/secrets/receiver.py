@@ -7,10 +7,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Receiver:
-    """`paths` holds what was asked for."""
+    """`paths` holds what was asked for, `logins` how each introduced itself."""
 
     def __init__(self) -> None:
         self.paths: list[str] = []
+        self.logins: list[str] = []
         self.port = 0
 
 
@@ -19,6 +20,7 @@ def _handler(owner: Receiver) -> type[BaseHTTPRequestHandler]:
         def take(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             owner.paths.append(self.path)
+            owner.logins.append(self.headers.get("Authorization") or "")
             self.send_response(200)
             self.send_header("Content-Length", "0")
             self.end_headers()

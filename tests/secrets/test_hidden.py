@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 from pydantic import BaseModel, SecretStr
 
 from common import logger
@@ -21,6 +22,13 @@ from tests.secrets import sinks
 from tests.secrets.canaries import canary, encodings, search
 
 HERE = Path(__file__).parent
+
+
+def deep(value: object) -> ParameterSet:
+    """More of the same, which only the deep tests do."""
+    return pytest.param(value, marks=pytest.mark.deep)
+
+
 # What no program does to a secret by itself; the search looks for it all the same.
 UNUSUAL = re.compile("reversed|case|hex|utf-16")
 WRITTEN = [name for name in encodings("") if not UNUSUAL.search(name)]
@@ -110,7 +118,7 @@ WELL_FORMED = (
 
 
 @pytest.mark.parametrize("url", MALFORMED)
-@pytest.mark.parametrize("path", ["dvc.git_url", "alerts.webhook_url", "ledger.url"])
+@pytest.mark.parametrize("path", ["dvc.git_url", *(deep(path) for path in ("alerts.webhook_url", "ledger.url"))])
 def test_a_url_that_hides_its_password_badly_is_refused_without_being_shown(
     monkeypatch: pytest.MonkeyPatch, url: str, path: str
 ) -> None:
@@ -154,7 +162,7 @@ def test_a_password_of_digits_is_text_in_a_file_too(tmp_path: Path) -> None:
     assert (settings.git.password.get_secret_value(), settings.uc1.seed) == ("0123", 7)
 
 
-@pytest.mark.parametrize("flags", [("-vv", "--json"), ("-v",)], ids=" ".join)
+@pytest.mark.parametrize("flags", [("-vv", "--json"), deep(("-v",))], ids=" ".join)
 def test_a_step_with_a_bug_that_tells_all_it_knows_tells_nothing(tmp_path: Path, flags: tuple[str, ...]) -> None:
     secrets = [canary("git.password"), canary("alerts.webhook_url", between="/"), canary("dvc.git_url")]
     env = clean_environment(
