@@ -81,7 +81,7 @@ def git_url(text: str, what: str = "The repository's address") -> str:
     scheme = text.partition("://")[0] if "://" in text else ""
     if text.startswith("-") or "::" in text or not text or not text.isprintable() or " " in text:
         raise BadName(f"{_told(what, text)} is not allowed: it must be https, ssh, file or a path.", NO_HINT)
-    if scheme and scheme not in GIT_SCHEMES:
+    if "://" in text and scheme not in GIT_SCHEMES:
         raise BadName(f"{_told(what, text)} is not allowed: {scheme} is not spoken; https, ssh and file are.", NO_HINT)
     if _host(text, scheme).startswith("-"):
         raise BadName(f"{_told(what, text)} is not allowed: its host would be taken for an option.", NO_HINT)
