@@ -75,3 +75,9 @@ def parsed(repository: Path, expression: str) -> str:
         if error.returncode == 1 or "unknown revision" in error.stderr or "does not exist" in error.stderr:
             return ""
         raise
+
+
+def trailer(message: str, name: str) -> str:
+    """The value of a trailer of a commit's message; "" where it has none of this name."""
+    lines = (line.partition(": ") for line in message.splitlines())
+    return next((value for found, _, value in lines if found == name), "")

@@ -108,9 +108,3 @@ def message(version: "Version", environment: str, before: str) -> str:
     from_ = "" if not before else "again " if before == version.version else f"v{before} -> "
     subject = f"promote({version.name}): {from_}v{version.version} to {environment}"
     return f"{subject}\n\n" + "\n".join(lines) + "\n"
-
-
-def trailer(message: str, name: str) -> str:
-    """The value of a trailer of a commit's message; "" where it has none of this name."""
-    lines = (line.partition(": ") for line in message.splitlines())
-    return next((value for found, _, value in lines if found == name), "")

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 from common.errors import StepFailed, UsageError
 from common.git_client import Change
+from common.git_objects import trailer
 from common.logger import get_logger
 from common.settings_uc6 import LAST
 from uc6_gitops_deployment import overlay
 from uc6_gitops_deployment.overlay import Declared
-from uc6_gitops_deployment.promotion import trailer
 
 if TYPE_CHECKING:
     from common.tools import Tools

@@ -16,6 +16,7 @@ from common.errors import GateRefused
 from common.flags import Flag
 from common.git_client import Change
 from common.git_command import without_user
+from common.git_objects import trailer
 from common.logger import get_logger
 from common.serving_manifests import Deployment
 from common.step import step
@@ -28,7 +29,6 @@ from uc6_gitops_deployment.promotion import (
     how_to_approve,
     message,
     refuse_ungated,
-    trailer,
     why_held,
 )
 from uc6_gitops_deployment.results import PromotedModel

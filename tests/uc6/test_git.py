@@ -188,8 +188,12 @@ def test_a_password_of_an_https_remote_is_seen_by_nobody_and_stands_in_no_commit
 @pytest.mark.parametrize("url", ["--upload-pack=touch {hit}", "ext::sh -c 'touch {hit}'", "ext::touch {hit}", "fd::3"])
 def test_an_address_that_would_run_a_command_runs_none(tmp_path: Path, url: str) -> None:
     hit = tmp_path / "hit"
+    address = url.format(hit=hit)
+    with pytest.raises(ValidationError, match="deployments_url"):
+        Git(deployments_url=address)
+    unchecked = Git().model_copy(update={"deployments_url": address})
     with pytest.raises(MlopsError):
-        client(url.format(hit=hit), tmp_path / "clone").fetch()
+        GitRepository(unchecked, tmp_path / "clone").fetch()
     assert not hit.exists()
 
 
