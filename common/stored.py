@@ -13,12 +13,13 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from common.errors import InvalidData
-from common.minio_client import Object, ObjectStore
 from common.names import DIGEST
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
+
+    from common.minio_client import Object, ObjectStore
 
 RESTORE = "Restore the object, or delete it and run the step again that makes it."
 
@@ -41,7 +42,7 @@ class StoredModel:
     onnx: bytes
 
 
-def open_model(store: ObjectStore, uri: str, digest: str = "") -> StoredModel:
+def open_model(store: "ObjectStore", uri: str, digest: str = "") -> StoredModel:
     """The model in this folder, which has this digest, or the one that the folder is named by.
 
     Raises InvalidData where the bytes are another's: nothing of them has been loaded then.
@@ -57,7 +58,7 @@ def open_model(store: ObjectStore, uri: str, digest: str = "") -> StoredModel:
     return StoredModel(wanted, model_schema(store, uri, wanted), onnx)
 
 
-def model_schema(store: ObjectStore, uri: str, digest: str = "") -> ModelSchema:
+def model_schema(store: "ObjectStore", uri: str, digest: str = "") -> ModelSchema:
     """What the model in this folder takes, by its schema.json. Raises InvalidData where that is of another model."""
     place, wanted = f"{uri}/schema.json", digest or uri.rsplit("/", 1)[-1]
     said = json_object(store, place, "numeric", "categorical")
@@ -70,7 +71,7 @@ def model_schema(store: ObjectStore, uri: str, digest: str = "") -> ModelSchema:
         raise InvalidData(f"{place} does not list a model's columns.", RESTORE) from None
 
 
-def json_object(store: ObjectStore, uri: str, *needed: str) -> dict[str, Any]:
+def json_object(store: "ObjectStore", uri: str, *needed: str) -> dict[str, Any]:
     """A JSON document with these keys. Raises InvalidData for another one."""
     said = store.get_json(store.key(uri))
     missing = [name for name in needed if not isinstance(said, dict) or name not in said]
@@ -79,7 +80,7 @@ def json_object(store: ObjectStore, uri: str, *needed: str) -> dict[str, Any]:
     return said
 
 
-def rows_of(store: ObjectStore, uri: str, columns: Sequence[str] | None = None) -> "pa.Table":
+def rows_of(store: "ObjectStore", uri: str, columns: Sequence[str] | None = None) -> "pa.Table":
     """Rows of a parquet object, all columns or these. Raises InvalidData for a missing column, or for no parquet."""
     file = parquet_file(store, uri)
     missing = sorted(set(columns or ()) - set(file.schema_arrow.names))
@@ -89,7 +90,7 @@ def rows_of(store: ObjectStore, uri: str, columns: Sequence[str] | None = None) 
         return file.read(columns=None if columns is None else list(columns))
 
 
-def parquet_file(store: ObjectStore, uri: str) -> "pq.ParquetFile":
+def parquet_file(store: "ObjectStore", uri: str) -> "pq.ParquetFile":
     """A parquet object, fetched whole and verified."""
     import pyarrow.parquet as pq
 
@@ -99,7 +100,7 @@ def parquet_file(store: ObjectStore, uri: str) -> "pq.ParquetFile":
         return pq.ParquetFile(io.BytesIO(store.get_bytes(key)), page_checksum_verification=True)
 
 
-def download_parquet(store: ObjectStore, uri: str, path: Path, sha256: str | None = None) -> Path:
+def download_parquet(store: "ObjectStore", uri: str, path: Path, sha256: str | None = None) -> Path:
     """Fetch a parquet object into `path`, verified. Raises NoSuchObject, InvalidData."""
     import pyarrow.parquet as pq
 
@@ -111,7 +112,7 @@ def download_parquet(store: ObjectStore, uri: str, path: Path, sha256: str | Non
     return path
 
 
-def refuse_exchanged(store: ObjectStore, key: str) -> Object:
+def refuse_exchanged(store: "ObjectStore", key: str) -> "Object":
     """What is known of an object. Raises InvalidData where its name is a digest, and it holds something else."""
     named, found = PurePosixPath(key).stem, store.stat(key)
     noted = found.metadata.get("digest", "")

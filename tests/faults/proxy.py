@@ -57,9 +57,11 @@ class Proxy:
         if self.fault == "reset" and struck:
             self.strikes.append("")
             return _reset(writer)
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            await _Connection(self, reader, writer).run()
-        writer.close()
+        try:
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+                await _Connection(self, reader, writer).run()
+        finally:
+            writer.close()  # also where the test is over first
 
     def note(self, what: str) -> bool:
         """A request has come. Is it to be answered badly?"""
@@ -218,3 +220,4 @@ async def _cancelled() -> None:
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
+    await asyncio.sleep(0.05)  # what was closed is gone a turn of the loop later

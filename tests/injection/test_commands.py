@@ -13,7 +13,7 @@ import pytest
 from common import names, uris
 from common.errors import MlopsError
 from common.git_client import Change, GitRepository
-from common.git_command import git
+from common.git_command import author, git
 from common.git_objects import commit_tree, tree_with
 from common.names import BadName
 from common.process import run_command
@@ -77,7 +77,7 @@ def test_files_and_messages_of_any_name_are_committed_as_they_are(part: int, emp
     listed = git(empty, "ls-tree", "-z", "--name-only", tree).split("\0")[:-1]
     assert sorted(listed) == sorted(set(texts))
     message = "subject\n\n" + "\n".join(text for text in texts if names.LINE.fullmatch(text))
-    commit = commit_tree(empty, tree, "", message, datetime(2026, 1, 1, tzinfo=UTC))
+    commit = commit_tree(empty, tree, "", message, author(Git(), datetime(2026, 1, 1, tzinfo=UTC)))
     assert git(empty, "cat-file", "commit", commit).partition("\n\n")[2] == message
 
 

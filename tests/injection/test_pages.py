@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from churn.model_card import Data, Metric, Texts, card
+from churn.model_card import Data, Interval, Metric, Texts, card
 from common.config import load_settings
 from common.lineage_graph import Graph
 from common.lineage_page import as_page
@@ -33,7 +33,7 @@ def model_card(text: str) -> str:
         FACTS, name=text, version=text, digest=text, path=text, algorithm=text, date=text, replaced=text, label=text,
         parameters={"x": text}, inputs=[(text, text)], governance={"quality gate": text, "approved by": text},
         data=Data(text, text, text, 800, 200, (text,), text), texts=said,
-        metrics=[Metric("roc_auc", 0.8, (0.7, 0.9)), Metric("roc_auc", 0.8, (0.7, 0.9), f"g: {text}")],
+        metrics=[Metric("roc_auc", 0.8, Interval(0.7, 0.9, text, 0.95), of) for of in ("", f"g: {text}")],
     )  # fmt: skip
     return card_page(card(facts), (text,))
 

@@ -5,10 +5,12 @@ import functools
 import os
 import platform
 import struct
+import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from common.paths import ROOT
 from tests.kill.syscalls import AARCH64, MACHINE, X86_64
 
 CONT, SYSCALL, SEIZE, LISTEN = 7, 24, 0x4206, 0x4208
@@ -103,7 +105,12 @@ def text_at(task: int, address: int) -> str:
 
 @functools.cache
 def missing() -> str:
-    """Why nothing can be traced here; "" where all is well."""
+    """Why nothing can be traced here; "" where all is well. A tracer waits for every child: so it is a new process."""
+    asked = [sys.executable, "-m", "tests.kill.ptrace"]
+    return subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+
+
+def _missing() -> str:
     if sys.platform != "linux" or platform.machine() not in PLACES:
         return f"tracing is written for Linux on x86-64 and aarch64, not for {sys.platform} on {platform.machine()}"
     from tests.kill.tracer import traced
@@ -113,3 +120,7 @@ def missing() -> str:
     except OSError as error:
         return f"processes may not be traced here: {error.strerror}"
     return "" if outcome.count == 1 else "this kernel's seccomp stops no traced process"
+
+
+if __name__ == "__main__":
+    print(_missing())

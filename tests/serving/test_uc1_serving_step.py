@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +191,7 @@ def test_golden_predictions_that_disagree_fail_the_step(
 ) -> None:
     key = world.tools.minio.key(f"{served.uri}/golden.json")
     golden = world.tools.minio.get_json(key)
-    lying = {**golden, "probabilities": [value + 1e-3 for value in golden["probabilities"]]}
+    lying = {**golden, "probabilities": [abs(value - 1e-3) for value in golden["probabilities"]]}
     world.tools.minio.put_json(key, lying)
     try:
         with pytest.raises(StepFailed, match=r"disagrees with the trained model by 0\.001"):
@@ -203,7 +203,8 @@ def test_golden_predictions_that_disagree_fail_the_step(
 def test_a_model_that_cannot_be_loaded_fails_at_once_with_kserves_reason(
     world: World, served: ServedModel, baseline: TrainedArtefact
 ) -> None:
-    world.crown(baseline, "3", world.stored.store.uri(f"serving-tests/models/{'e' * 64}"))
+    absent = replace(baseline, digest="e" * 64)
+    world.crown(absent, "3", world.stored.store.uri(f"serving-tests/models/{absent.digest}"))
     with pytest.raises(ModelNotServed, match="No model found"):
         world.serve()
     url = f"{served.url}/v2/models/{NAME}"

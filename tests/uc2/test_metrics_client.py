@@ -230,9 +230,9 @@ def test_nobody_there_is_unavailable(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("url", ["nonsense", "http://", "ftp://localhost", "http://[::1"])
-def test_an_address_that_is_none_is_said_to_be_unavailable(kind: Any, url: str) -> None:
-    with pytest.raises(Unavailable, match="do not answer"):
-        kind(Section(url=url)).ping()
+def test_an_address_that_is_none_does_not_get_past_the_settings(url: str) -> None:
+    with pytest.raises(ValidationError, match="url"):
+        Section(url=url)
 
 
 def test_a_server_that_hangs_is_given_up(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
