@@ -52,6 +52,7 @@ def test_dvc_trusts_it(private: Settings, table: Path, tmp_path: Path) -> None:
     assert repository.state("raw/t") == {"md5": made.md5, "stored": True}
 
 
+@pytest.mark.deep
 def test_feast_trusts_it(private: Settings, table: Path) -> None:
     from feast.infra.offline_stores.dask import _read_datasource
 

@@ -134,6 +134,7 @@ def test_service_that_cannot_start_ends_up_with_69_and_its_last_words_without_se
     pair.up()
 
 
+@pytest.mark.deep
 def test_deleted_state_directory_ends_its_services(clone: Clone) -> None:
     clone.up("--only", "postgres")
     assert processes_of(clone)

@@ -58,6 +58,7 @@ for algorithm in model.ALGORITHMS:
 """
 
 
+@pytest.mark.deep
 def test_every_process_makes_the_same_bytes_of_the_same_data() -> None:
     runs = [
         subprocess.run([sys.executable, "-c", BYTES], capture_output=True, text=True, check=True, timeout=120)

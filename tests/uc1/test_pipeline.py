@@ -71,6 +71,7 @@ def test_a_deleted_service_is_noticed_and_only_it_is_made_again(uc1: Universe) -
     assert uc1.world() == before
 
 
+@pytest.mark.deep
 def test_a_service_edited_by_hand_is_put_back(uc1: Universe) -> None:
     before, settings = uc1.world(), uc1.settings
     edit = {"spec": {"predictor": {"model": {"storageUri": "s3://elsewhere/model"}}}}
@@ -79,6 +80,7 @@ def test_a_service_edited_by_hand_is_put_back(uc1: Universe) -> None:
     assert uc1.world() == before
 
 
+@pytest.mark.deep
 def test_a_lost_ledger_runs_every_step_and_makes_nothing_twice(uc1: Universe) -> None:
     before = uc1.world()
     for path in uc1.state.glob("ledger.db*"):

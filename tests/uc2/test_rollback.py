@@ -29,6 +29,7 @@ def assert_rolled_back(world: World, attempt: int) -> None:
     assert status["versionRecommendedForPromotion"] == "v1"
 
 
+@pytest.mark.deep
 def test_without_metrics_nobody_is_promoted_and_the_version_may_be_tried_again(world: World, tmp_path: Path) -> None:
     code, step = world.verdict(
         MLOPS_PROMETHEUS__URL="http://127.0.0.1:9/targets", MLOPS_ITER8__MAX_LOOPS="1",
@@ -51,6 +52,7 @@ def test_a_canary_that_decides_otherwise_is_rolled_back_though_every_answer_arri
     assert sum(window["candidate"]["errors"] for window in step["result"]["windows"]) == 0
 
 
+@pytest.mark.deep
 def test_a_rejected_version_is_tried_again_only_by_its_number_and_errors_end_it(world: World) -> None:
     assert world.verdict()[1]["state"] == "unchanged"
     with using(world.url(), world.body()) as user:

@@ -161,6 +161,7 @@ def test_a_parquet_object_of_the_usual_population_shows_no_drift_and_no_page(wor
     assert found["result"]["rows"] == 2000
 
 
+@pytest.mark.deep
 def test_a_table_that_has_moved_ends_with_3_where_drift_is_to_fail(world: DriftingWorld) -> None:
     found = world.ended("--until", "01", "--current", world.moved, "--fail-on-drift", "true", code=3)["01"]
     assert found["result"]["rows"] == 1500
