@@ -31,9 +31,16 @@ def _local(url: str) -> Path:
     return Path(unquote(parts.path) if parts.scheme == "file" else url)
 
 
+def _is_repository(place: Path) -> bool:
+    try:
+        return (place / "HEAD").is_file()
+    except OSError:  # a name that is too long for this file system
+        return False
+
+
 def _locks(repository: Path) -> Iterator[Path]:
     """Of references and settings; objects are written without locks."""
-    if (repository / "HEAD").is_file():
+    if _is_repository(repository):
         yield from repository.glob("*.lock")
         yield from (repository / "refs").rglob("*.lock")
 

@@ -11,7 +11,7 @@ from tests.faults.stage import Stage, staged
 from tests.faults.worlds import Everything
 
 pytestmark = [pytest.mark.deep, pytest.mark.timeout(2400)]
-STEPS = ["uc5_01", "uc5_02", "uc6_01", "uc6_02", "uc4_01"]
+STEPS = ["uc5_01", "uc6_01", "uc6_02", "uc4_01"]
 
 
 @pytest.fixture(scope="module")

@@ -71,7 +71,7 @@ def delivered(world: Deployments) -> Any:
     return world.commits(), told, application, (world.live() or {}).get("spec")
 
 
-def test_a_promotion_that_is_killed_anywhere_is_one_commit_and_what_runs_is_it(
+def test_a_promotion_that_dies_anywhere_is_one_commit_and_what_runs_is_it(
     zygote: Zygote, tmp_path: Path, platform: EmbeddedPlatform
 ) -> None:
     pair = pair_of(Deployments, zygote, tmp_path, platform, delivered)
