@@ -20,7 +20,8 @@ from tests.secrets.command_lines import CommandLines
 
 PLATFORM = ("postgres", "minio", "kubernetes", *(f"seaweed-{key.lower()}" for key in TOKEN_KEYS))
 TOKENS = (
-    "mlflow.password", "kubeflow.token", "prometheus.token", "git.password", "argocd.token", "marquez.token",
+    "mlflow.password", "kubeflow.token", "prometheus.token", "git.password", "dvc.password", "argocd.token",
+    "marquez.token",
 )  # fmt: skip
 HOOKS = ("alerts.webhook_url", *(f"schedules.{name}.heartbeat_url" for name in ("drift", "retraining", "run_all")))
 LOGINS = ("dvc.git_url", "uc3.pushgateway_url", "ledger.url")
