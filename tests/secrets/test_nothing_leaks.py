@@ -54,7 +54,7 @@ def town() -> Iterator[Town]:
             kept = f"SELECT customer_id FROM {table} ORDER BY customer_id LIMIT {rows}"
             world.sql(f"DELETE FROM {table} WHERE customer_id NOT IN ({kept})")
         repositories = world.clone.state / "embedded" / "git"
-        password = world.secrets["dvc.git_url"].value
+        password = world.secrets["dvc.password"].value
         git = ending.enter_context(git_server(repositories, "bot", password, world.scratch))
         made = Town(world, git, heard)
         made.everything = settings_of(made)
