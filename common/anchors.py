@@ -12,8 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from common.keys import digest_of
 from common.ledger import Ledger, ledger_file
 from common.publish import sync
+from common.settings import without_credentials
 
 if TYPE_CHECKING:
     from common.minio_client import ObjectStore
@@ -44,9 +46,13 @@ class Finding(NamedTuple):
 
 
 def anchors_file(settings: "Settings") -> Path:
-    """Where this machine remembers, one line an anchor."""
-    place = ledger_file(settings)
-    return place.with_name(f"{place.name}.anchors")
+    """Where this machine remembers what this ledger said, one line an anchor."""
+    place, url = ledger_file(settings), settings.ledger.url.get_secret_value()
+    if not url:
+        return place.with_name(f"{place.name}.anchors")
+    # A shared ledger has anchors of its own: held against this file's, each would look as if it had been replaced.
+    which = digest_of(without_credentials(url))[:12]
+    return place.with_name(f"{place.stem}.{which}.db.anchors")
 
 
 def drop(ledger: Ledger, place: Path) -> Anchor | None:
