@@ -1,15 +1,15 @@
 """The part of Argo CD's REST API that we use, written by hand: in front of a Kubernetes API, as the real one is."""
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from common.k8s_client import Kubernetes
+from tests.http_server import serving
 
 TOKEN = "token-of-a-robot"
 Document = dict[str, Any]
@@ -103,11 +103,6 @@ def _handler(owner: ArgocdServer) -> type[BaseHTTPRequestHandler]:
 def argocd_server(kube: Kubernetes) -> Iterator[ArgocdServer]:
     """The API, for the length of a block."""
     owner = ArgocdServer(kube)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(owner))
-    owner.url = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with serving(_handler(owner)) as port:
+        owner.url = f"http://127.0.0.1:{port}"
         yield owner
-    finally:
-        server.shutdown()
-        server.server_close()

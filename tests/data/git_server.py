@@ -3,13 +3,14 @@
 import base64
 import os
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import psutil
+
+from tests.http_server import serving
 
 
 class GitServer:
@@ -83,11 +84,6 @@ def _handler(owner: GitServer) -> type[BaseHTTPRequestHandler]:
 def git_server(root: Path, user: str, password: str, watched: Path) -> Iterator[GitServer]:
     """The repositories in `root` over HTTP, for the length of a block."""
     owner = GitServer(root, user, password, watched)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(owner))
-    owner.port = server.server_port
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with serving(_handler(owner)) as port:
+        owner.port = port
         yield owner
-    finally:
-        server.shutdown()
-        server.server_close()

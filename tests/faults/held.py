@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.faults.matrix import Cell
+from tests.faults.matrix import TOUCHED, Cell, cells
 from tests.faults.stage import SCRIPTS, Seen, Stage
 from tests.uc1.universe import Universe
 from tests.uc2.world import World
@@ -31,15 +31,15 @@ class Held:
     """What of the cells was not as the table says, one line each."""
 
     stage: Stage
-    cells: int = 0
+    count: int = 0
     wrong: list[str] = field(default_factory=list)
 
-    def hold(self, step: str, cells: Iterable[Cell]) -> None:
+    def hold(self, step: str, of_step: Iterable[Cell]) -> None:
         """An undisturbed run, every cell, and an undisturbed run again: nothing has changed in between."""
         calm = self.stage.run(step)
         assert calm.code == 0, calm.said[-3000:]
         before = picture(self.stage.world)
-        for cell in cells:
+        for cell in of_step:
             self._one(cell)
         assert picture(self.stage.world) == before, f"{step} changed the world in a cell"
         after = self.stage.run(step)
@@ -47,7 +47,7 @@ class Held:
         assert picture(self.stage.world) == before, f"{step} changed the world after its cells"
 
     def _one(self, cell: Cell) -> None:
-        self.cells += 1
+        self.count += 1
         good = self.stage.good_ends(cell.step)
         seen = self.stage.run(cell.step, service=cell.service, fault=cell.fault, since=cell.since)
         ended_well = self.stage.good_ends(cell.step) > good
@@ -88,3 +88,16 @@ def _is_named(stage: Stage, cell: Cell, seen: Seen) -> bool:
 def step_file(step: str) -> str:
     """The script's name."""
     return SCRIPTS[step].stem
+
+
+def hold_every_cell(stage: Stage, step: str, service: str) -> None:
+    """Run the cells of a step and a service, and fail with everything that was otherwise."""
+    held = Held(stage)
+    held.hold(step, cells(step, service))
+    assert held.wrong == []
+
+
+def hold_what_is_touched(stage: Stage, step: str) -> None:
+    """An undisturbed run asks the services of the table, and no others."""
+    touched = {service for service, count in stage.run(step).requests.items() if count}
+    assert touched - {"marquez"} == set(TOUCHED[step]) - {"marquez"}

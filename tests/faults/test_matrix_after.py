@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import EmbeddedPlatform
-from tests.faults.held import Held
-from tests.faults.matrix import TOUCHED, cells
+from tests.faults.held import hold_every_cell, hold_what_is_touched
+from tests.faults.matrix import TOUCHED
 from tests.faults.stage import Stage, staged
 from tests.faults.worlds import Everything
 
@@ -23,13 +23,9 @@ def stage(platform: EmbeddedPlatform) -> Iterator[Stage]:
 
 @pytest.mark.parametrize(("step", "service"), [(step, service) for step in STEPS for service in TOUCHED[step]])
 def test_a_service_in_trouble_is_told_and_nothing_is_left_behind(step: str, service: str, stage: Stage) -> None:
-    held = Held(stage)
-    held.hold(step, cells(step, service))
-    assert held.wrong == []
+    hold_every_cell(stage, step, service)
 
 
 @pytest.mark.parametrize("step", STEPS)
 def test_a_step_touches_what_the_table_says(step: str, stage: Stage) -> None:
-    calm = stage.run(step)
-    touched = {service for service, count in calm.requests.items() if count}
-    assert touched - {"marquez"} == set(TOUCHED[step]) - {"marquez"}
+    hold_what_is_touched(stage, step)

@@ -1,9 +1,10 @@
 """An HTTP receiver that takes whatever it is sent, as webhooks, heartbeats and a Pushgateway do."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from tests.http_server import serving
 
 
 class Receiver:
@@ -37,11 +38,6 @@ def _handler(owner: Receiver) -> type[BaseHTTPRequestHandler]:
 def receiver() -> Iterator[Receiver]:
     """A receiver for the length of a block."""
     owner = Receiver()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(owner))
-    owner.port = server.server_port
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with serving(_handler(owner)) as port:
+        owner.port = port
         yield owner
-    finally:
-        server.shutdown()
-        server.server_close()

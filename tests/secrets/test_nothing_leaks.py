@@ -154,7 +154,7 @@ FAILURES: dict[str, tuple[str, tuple[str, ...], dict[str, str], int]] = {
     "the data repository is away": (UC1, ("-v", "--from-step", "02", "--force"), {
         "MLOPS_DVC__GIT_URL": "http://bot:{url}@{closed}/data.git"}, 69),
     "the data repository refuses the password": (UC1, ("-vv", "--json", "--from-step", "02", "--force"), {
-        "MLOPS_DVC__GIT_URL": "http://bot:wrong{url}@127.0.0.1:{git}/data.git"}, 77),
+        "MLOPS_DVC__PASSWORD": "{argocd.token}"}, 77),
     "the deployments repository refuses the password": ("-m common", ("doctor",), {
         "MLOPS_GIT__EMBEDDED": "false", "MLOPS_GIT__DEPLOYMENTS_URL": "http://127.0.0.1:{git}/deployments.git"}, 77),
     "Kubeflow is away, a token in its URL": (UC1, ("-vv", "--from-step", "05", "--force"), {
