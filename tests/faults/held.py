@@ -31,7 +31,6 @@ class Held:
     """What of the cells was not as the table says, one line each."""
 
     stage: Stage
-    count: int = 0
     wrong: list[str] = field(default_factory=list)
 
     def hold(self, step: str, of_step: Iterable[Cell]) -> None:
@@ -47,7 +46,6 @@ class Held:
         assert picture(self.stage.world) == before, f"{step} changed the world after its cells"
 
     def _one(self, cell: Cell) -> None:
-        self.count += 1
         good = self.stage.good_ends(cell.step)
         seen = self.stage.run(cell.step, service=cell.service, fault=cell.fault, since=cell.since)
         ended_well = self.stage.good_ends(cell.step) > good
