@@ -207,25 +207,25 @@ class ObjectStore:
         """Create the object unless it exists: for keys that hold a digest of the content.
 
         Of any number of writers exactly one creates it and the others find it; so does an upload whose answer
-        was lost.
+        was lost. One that was noted otherwise, as by an earlier version of this code, is written again.
         """
         uri, created, found = self.uri(key), False, self.head(key)
-        if not found:
-            created = self._create(key, path, {"sha256": sha256_of(path), **(metadata or {})})
+        if not found or not (metadata or {}).items() <= found.metadata.items():
+            condition = {} if found else {"IfNoneMatch": "*"}
+            created = self._put(key, path, {"sha256": sha256_of(path), **(metadata or {})}, **condition)
             found = self.head(key)
         if not found or (created and found.size_bytes != path.stat().st_size):
             raise StepFailed(f"{uri} was written but is not whole at {self.settings.url}.", "Run it again.")
         log.info("published", uri=uri, bytes=found.size_bytes, created=created)
         return Published(uri, key, found.sha256, found.size_bytes, created)
 
-    def _create(self, key: str, path: Path, metadata: Mapping[str, str]) -> bool:
-        """One conditional PUT; False when somebody was first (or our own lost answer's upload)."""
+    def _put(self, key: str, path: Path, metadata: Mapping[str, str], **condition: str) -> bool:
+        """One PUT; False when the condition fails: somebody was first (or our own lost answer's upload)."""
 
         def put() -> bool:
             with path.open("rb") as body:
                 self.client.put_object(
-                    Bucket=self.bucket, Key=key, Body=body, IfNoneMatch="*", Metadata=dict(metadata),
-                    **_content_type(key),
+                    Bucket=self.bucket, Key=key, Body=body, Metadata=dict(metadata), **condition, **_content_type(key),
                 )  # fmt: skip
             return True
 

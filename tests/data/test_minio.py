@@ -88,6 +88,14 @@ def test_publishing_twice_creates_once_and_the_first_bytes_stay(store: ObjectSto
     assert store.get_bytes("raw/digest") == b"rows in one order"
 
 
+def test_what_was_noted_otherwise_is_written_again(store: ObjectStore, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"rows")
+    store.publish("raw/digest", tmp_path / "a")  # as an earlier version did, which noted no digest
+    assert store.publish("raw/digest", tmp_path / "a", {"digest": "d"}).created
+    assert store.stat("raw/digest").metadata["digest"] == "d"
+    assert not store.publish("raw/digest", tmp_path / "a", {"digest": "d"}).created
+
+
 def test_of_eight_publishers_at_once_exactly_one_creates(store: ObjectStore, tmp_path: Path) -> None:
     for turn in range(2):
         files = [tmp_path / f"{turn}-{place}" for place in range(8)]
@@ -147,7 +155,7 @@ def test_an_upload_whose_answer_is_lost_finds_itself(store: ObjectStore, file: P
     lost = Once(cut_after(30))  # after "100 Continue" and before the answer
     with wire(*address(store), lost) as broken:
         client = through(store, broken)
-        assert client._create("once", file, {"sha256": sha256_of(file)}) is False
+        assert client._put("once", file, {"sha256": sha256_of(file)}, IfNoneMatch="*") is False
     assert lost.times == 1
     assert store.stat("once").sha256 == sha256_of(file)
 
