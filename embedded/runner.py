@@ -68,7 +68,8 @@ class Runner:
     def _runs_as_it_should(self, service: Service, record: units.Record) -> bool:
         """With today's settings, and not down while a stranger sits on its port: then another port is needed."""
         assert service.ports
-        is_down = record.pid is None and record.failures > 1
+        # Between two failures there is a process for a moment, which does not listen.
+        is_down = record.failures > 1 and not (record.pid and units.listens(record.pid, record.port))
         lost_its_port = is_down and not ports.is_free(record.port, service.ports.size)
         return record.digest == service.program(record.port).digest() and not lost_its_port
 
