@@ -54,7 +54,8 @@ def test_after_the_holder_was_killed_one_of_twenty_gets_through_and_none_is_sent
     assert len(ended) == 2
 
 
-@pytest.mark.parametrize("holder", ["run_pipeline.py", pytest.param("toy_02_sum.py", marks=pytest.mark.deep)])
+@pytest.mark.deep
+@pytest.mark.parametrize("holder", ["run_pipeline.py", "toy_02_sum.py"])
 def test_a_lone_step_and_a_pipeline_are_each_refused_beside_the_other(toy: ToyWorld, holder: str) -> None:
     assert toy.run("--until", "01").returncode == 0
     environment = toy.environment(TOY_SLEEP="60")

@@ -41,6 +41,7 @@ def test_a_waiting_run_goes_on_when_the_first_ends(toy: ToyWorld) -> None:
     first.communicate()
 
 
+@pytest.mark.deep
 def test_of_many_simultaneous_starts_exactly_one_runs(toy: ToyWorld) -> None:
     runs = [toy.start(TOY_SLEEP="8") for _ in range(8)]
     codes = sorted(run.wait() for run in runs)

@@ -51,6 +51,7 @@ def test_the_file_is_made_and_loaded_with_the_output_that_the_page_shows(
     assert (where / "gym.yaml").read_text() == blocks("yaml")[0]
 
 
+@pytest.mark.deep
 def test_the_page_s_pipeline_runs_up_to_its_features(platform: EmbeddedPlatform, where: Path) -> None:
     """What follows is the same for any table, and tests/tables/test_whole_runs.py has it."""
     run, shown = commands()[3]
