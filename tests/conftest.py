@@ -32,7 +32,7 @@ def _run(args: list[str], timeout: float = 300, cwd: Path = ROOT, **env: str) ->
     )
 
 
-LONG = ("uc1", "uc2", "model")
+LONG = ("uc1", "uc2", "faults", "kill", "secrets", "model", "uc5", "uc6")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
