@@ -39,19 +39,27 @@ def commands() -> list[tuple[str, str]]:
     return [tuple(each.split("\n", 1)) for block in found for each in block]  # type: ignore[misc]
 
 
-def test_the_file_is_made_and_loaded_with_the_output_that_the_page_shows(
-    platform: EmbeddedPlatform, where: Path
-) -> None:
+@pytest.fixture(scope="module")
+def prepared(platform: EmbeddedPlatform, where: Path) -> tuple[str, str]:
+    """The page's first three commands have been run in `where`: what loading printed, and what the page shows."""
     (make, _), (load, shown), (profile, _) = commands()[:3]
     assert shell(platform, where, make).returncode == 0
     loaded = shell(platform, where, load)
     assert loaded.returncode == 0, loaded.stderr
-    assert loaded.stderr.endswith(shown)
     assert shell(platform, where, profile).returncode == 0
+    return loaded.stderr, shown
+
+
+def test_the_file_is_made_and_loaded_with_the_output_that_the_page_shows(
+    prepared: tuple[str, str], where: Path
+) -> None:
+    printed, shown = prepared
+    assert printed.endswith(shown)
     assert (where / "gym.yaml").read_text() == blocks("yaml")[0]
 
 
 @pytest.mark.deep
+@pytest.mark.usefixtures("prepared")
 def test_the_page_s_pipeline_runs_up_to_its_features(platform: EmbeddedPlatform, where: Path) -> None:
     """What follows is the same for any table, and tests/tables/test_whole_runs.py has it."""
     run, shown = commands()[3]
