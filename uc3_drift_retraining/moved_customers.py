@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from common.logger import get_logger
+from common.minio_errors import NoSuchObject
 from common.registry import Version
 from common.serving_manifests import service_name
 from uc3_drift_retraining import comparands, sources, windows
@@ -25,9 +26,17 @@ ARRIVED = 0.98
 def is_due(tools: "Tools") -> bool:
     """True where a population is configured that this model was not asked about, and the model is served alone."""
     uc1, uc3 = tools.settings.uc1, tools.settings.uc3
-    if not uc3.replay.table or uc3.current != "log" or tools.minio.exists(_key(tools)):
+    if not uc3.replay.table or uc3.current != "log" or _noted(tools).get("window"):
         return False
     return _url(tools) != "" and not tools.kserve.is_in_canary(uc1.namespace, service_name(uc1.model_name))
+
+
+def begun(tools: "Tools") -> str | None:
+    """Where in the log a run began to send, which was killed before it could examine them; None where none did."""
+    after = _noted(tools).get("after")
+    if after is None or not is_due(tools) or windows.position(tools) > after:
+        return None
+    return str(after)
 
 
 def wait_until_quiet(tools: "Tools") -> None:
@@ -43,26 +52,46 @@ def wait_until_quiet(tools: "Tools") -> None:
         time.sleep(POLL_SECONDS)
 
 
-def send(tools: "Tools", champion: Version) -> str:
-    """Send them and wait until the log has them; returns the position in the log before the first."""
-    prediction_log = sources.prediction_log(tools)
-    names = prediction_log.since(windows.position(tools))
-    before = names[-1] if names else windows.position(tools)
-    asked = rows(tools, champion)
+def send(tools: "Tools", champion: Version, begun: str | None) -> str:
+    """Send them and wait until the log has them; returns the position in the log before the first.
+
+    The position is noted first: what a killed run had sent is part of the window that `begun` begins.
+    """
+    before = _position(tools) if begun is None else begun
+    _note(tools, champion, after=before, window="")
+    asked, there = rows(tools, champion), _logged(tools, before)
     log.info("sending moved customers", table=tools.settings.uc3.replay.table, rows=len(asked))
     service = service_name(tools.settings.uc1.model_name)
     with tools.traffic.during(_url(tools), service, lambda: asked) as sent:
         answered = _until_sent(tools, sent, len(asked))
-    _until_logged(tools, before, answered)
+    _until_logged(tools, before, there, answered)
     return before
 
 
 def note(tools: "Tools", champion: Version, window: str) -> None:
     """Say that they were sent, and examined: whoever is killed before that sends them again, and finds them."""
-    table = tools.settings.uc3.replay.table
-    said = {"table": table, "rows": tools.settings.uc3.replay.rows, "champion": champion.version, "window": window}
+    replay = tools.settings.uc3.replay
+    tools.context.effect("traffic", service_name(champion.name), table=replay.table, rows=replay.rows, window=window)
+    _note(tools, champion, window=window)  # after its effect: nobody looks here again
+
+
+def _note(tools: "Tools", champion: Version, **more: str) -> None:
+    replay = tools.settings.uc3.replay
+    said = {"table": replay.table, "rows": replay.rows, "champion": champion.version, **more}
     tools.minio.put_json(_key(tools), said)
-    tools.context.effect("traffic", service_name(champion.name), **said)
+
+
+def _noted(tools: "Tools") -> dict[str, Any]:
+    try:
+        return dict(tools.minio.get_json(_key(tools)))
+    except NoSuchObject:
+        return {}
+
+
+def _position(tools: "Tools") -> str:
+    """The newest object of the log; "" before the first."""
+    names = sources.prediction_log(tools).since(windows.position(tools))
+    return names[-1] if names else windows.position(tools)
 
 
 def rows(tools: "Tools", champion: Version) -> list[dict[str, Any]]:
@@ -86,14 +115,19 @@ def _until_sent(tools: "Tools", sent: "Sent", wanted: int) -> int:
     return sent.by_code.get(sources.ANSWERED, 0)
 
 
-def _until_logged(tools: "Tools", before: str, answered: int) -> None:
-    prediction_log, end = sources.prediction_log(tools), time.monotonic() + LOG_SECONDS
-    wanted = int(ARRIVED * answered)
+def _until_logged(tools: "Tools", before: str, there: int, answered: int) -> None:
+    wanted, end = there + int(ARRIVED * answered), time.monotonic() + LOG_SECONDS
     while time.monotonic() < end:
-        if sources.answered_rows(prediction_log, prediction_log.since(before), wanted) >= wanted:
+        if _logged(tools, before, wanted) >= wanted:
             return
         time.sleep(POLL_SECONDS)
     log.warning("not all that was sent is in the log yet", answered=answered)
+
+
+def _logged(tools: "Tools", after: str, enough: int = 1 << 62) -> int:
+    """Answered rows in the log since an object of it; may stop to count where they are enough."""
+    prediction_log = sources.prediction_log(tools)
+    return sources.answered_rows(prediction_log, prediction_log.since(after), enough)
 
 
 def _key(tools: "Tools") -> str:

@@ -43,7 +43,7 @@ def run(tools: Tools) -> DriftReport:
 
     champion = champion_of(tools)
     moved_customers.wait_until_quiet(tools)
-    report = with_moved_customers(tools, champion, examined(tools, champion))
+    report = seen(tools, champion)
     told(tools, report)
     refuse_drift_where_asked(tools, report)
     return report
@@ -58,6 +58,17 @@ def champion_of(tools: Tools) -> "Version":
             "Run UC1 first: python uc1_churn_prediction/run_pipeline.py",
         )
     return champion
+
+
+def seen(tools: Tools, champion: "Version") -> DriftReport:
+    """What is new; where a run was killed while it sent moved customers, what it and this one send."""
+    from uc3_drift_retraining import examine, moved_customers, windows
+
+    begun = moved_customers.begun(tools)
+    if begun is None:
+        return with_moved_customers(tools, champion, examined(tools, champion))
+    before = windows.newest(tools) or examine.unexamined(tools, champion, 0)
+    return after_replay(tools, champion, before, begun)
 
 
 def examined(tools: Tools, champion: "Version") -> DriftReport:
@@ -86,11 +97,11 @@ def with_moved_customers(tools: Tools, champion: "Version", report: DriftReport)
     return report if report.has_drifted or report.replayed else after_replay(tools, champion, report)
 
 
-def after_replay(tools: Tools, champion: "Version", before: DriftReport) -> DriftReport:
+def after_replay(tools: Tools, champion: "Version", before: DriftReport, begun: str | None = None) -> DriftReport:
     """Send the moved customers and examine what was logged since; what was found before is said in the report."""
     from uc3_drift_retraining import examine, moved_customers
 
-    position = moved_customers.send(tools, champion)
+    position = moved_customers.send(tools, champion, begun)
     report = examine.of_log(tools, champion, position)
     if not report.window:
         return before
