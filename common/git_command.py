@@ -23,6 +23,7 @@ from common.settings import Git as Section
 from common.transient import GIT_FINAL
 
 DEADLINE_SECONDS = 60
+CURL_SECONDS = 5  # of which a slow connection is judged by the mean
 LONGEST_SAID = 600
 BRANCH_RULES = re.compile(r"protected branch|hook declined|GH013|rule violations|push declined", re.IGNORECASE)
 UNTRUSTED = re.compile(r"SSL certificate|certificate verification", re.IGNORECASE)
@@ -46,8 +47,9 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 def git(where: Path, *args: str, env: Mapping[str, str] | None = None, input: bytes | None = None) -> str:
     """Run one git command in `where` and return what it printed. Raises CommandFailed."""
-    # Over HTTP git waits for ever for a server that has gone silent.
-    silence = ("http.lowSpeedLimit=1", f"http.lowSpeedTime={max(1, round(patience(ANSWER_SECONDS)))}")
+    # Over HTTP git waits for ever for a server that has gone silent. curl looks at the speed of its last seconds.
+    silent_seconds = max(1, round(patience(ANSWER_SECONDS - CURL_SECONDS)))
+    silence = ("http.lowSpeedLimit=1", f"http.lowSpeedTime={silent_seconds}")
     settings = [part for each in (*FIXED, *silence) for part in ("-c", each)]
     command = ["git", *settings, *args]
     return run_command(command, cwd=where, env=environment(env), deadline_seconds=DEADLINE_SECONDS, input=input)
