@@ -4,13 +4,13 @@ from common.paths import ROOT
 from common.patience import ANSWER_SECONDS, CONNECT_SECONDS
 from common.retry import SECONDS, TRIES
 from tests.faults.matrix import (
-    EVERYWHERE,
     FAULTS,
     LATER,
     ONLY_WELCOME,
     OTHERWISE,
     SERVICES,
     SHOWN,
+    SLOW,
     THOROUGH,
     TOUCHED,
     Expected,
@@ -34,7 +34,8 @@ hold for each cell:
 
 - **the exit code and the tries** of the tables below ([exit codes](exit-codes.md): 69 unavailable, 77 no access, 78
   configuration); how often it was tried is read from the proxy and from the log of waits, never assumed;
-- **one sentence** that names the address of the service and says what to do; no traceback, no exit 70, no secret;
+- **one sentence** that names the address of the service (or, with exit 1, the object) and says what to do; no
+  traceback, no exit 70, no secret;
 - **it ends**: {TRIES} tries within {SECONDS:.0f} s. An attempt waits {CONNECT_SECONDS:g} s for a connection and
   {ANSWER_SECONDS:g} s for an answer (`common/patience.py`), so that four fit. The tests run with a tenth of all of
   these (`MLOPS_RETRY_SECONDS`, `MLOPS_TIMEOUT_SCALE`), and kill what does not end. `Retry-After` is waited for, where
@@ -79,11 +80,9 @@ The same service by another client's way: a table's stream, Feast's registry and
 
 ## What is not in the matrix
 
-- UC2, UC3 and UC4's second step: they use these same clients, but no test runs them in trouble.
-- What takes long (a black hole, a stall, Retry-After) at MLflow, Kubernetes, git and Marquez: their limits are set, as
-  above, and have not been waited for.
-- UC2's step 3, which watches an experiment for minutes: it goes on without metrics for as long as the experiment lasts
-  ([the canary](../how-to/canary.md)); `tests/uc2` holds what it does when they are missing, and when it is killed.
+- Steps that wait for others: UC2's step 3 while it watches an experiment, UC3's while they send customers and train.
+  Their cells strike what a repeated run asks. `tests/uc2` holds what the watch does when metrics are missing, and
+  when it is killed ([the canary](../how-to/canary.md)), `tests/uc3` what a training that fails leaves.
 - A stream of rows that goes silent before its first row waits as long as a statement may, 600 s: a query that sorts a
   large table looks the same. From the first row on, 60 s of silence end it.
 - TLS and name resolution that fail, and answers whose bytes are changed on the way: `tests/data` and `tests/contract`.
@@ -95,11 +94,10 @@ def _link(path: str) -> str:
 
 
 def _once() -> str:
-    faults = ", ".join(EVERYWHERE)
-    places = " and ".join(f"{NAMES[step]} with {service}" for step, service in sorted(THOROUGH))
+    places = ", ".join(f"{NAMES[step]} with {service}" for step, service in sorted(THOROUGH))
     return (
-        f"Run for every step and service: {faults}.\n"
-        f"The others take long, or go the way of one of these, and are run for\n{places}."
+        f"What takes its time ({', '.join(SLOW)}) is run for one step of each service: {places}.\n"
+        "All others are run for every step and service."
     )
 
 
@@ -138,8 +136,8 @@ def _count(step: str, service: str, is_touched: bool) -> str:
 
 
 def _otherwise() -> str:
-    steps = {(step, service, each.why) for (step, service, _), each in OTHERWISE.items()}
-    lines = [f"- {NAMES[step]}, {service}: {why}; exit 69." for step, service, why in sorted(steps)]
+    steps = {(step, service, each.why, each.code) for (step, service, _), each in OTHERWISE.items()}
+    lines = [f"- {NAMES[step]}, {service}: {why}; exit {code}." for step, service, why, code in sorted(steps)]
     lines += [f"- {NAMES[step]}, {service}: only the audit trail's anchor is kept there; exit 0, and a warning."
               for step, service in sorted(ONLY_WELCOME)]  # fmt: skip
     return "\n".join([*lines, ""])

@@ -19,6 +19,7 @@ import warnings
 from typing import Any
 
 WARM = (
+    "prometheus_client",  # before Feast, whose import tells it that it serves several processes
     "pandas", "pyarrow.parquet", "pyarrow.fs", "pyarrow.compute", "sqlalchemy.dialects.postgresql.psycopg2", "boto3",
     "s3transfer.manager", "boto3.s3.transfer", "kubernetes.client", "kubernetes.config", "tenacity", "requests",
     "adbc_driver_postgresql.dbapi", "mlflow", "mlflow.tracking", "great_expectations", "kfp.compiler", "sklearn",

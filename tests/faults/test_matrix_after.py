@@ -11,7 +11,8 @@ from tests.faults.stage import Stage, staged
 from tests.faults.worlds import Everything
 
 pytestmark = [pytest.mark.deep, pytest.mark.timeout(2400)]
-STEPS = ["uc5_01", "uc6_01", "uc6_02", "uc4_01"]
+# Each leaves a world in which the next has something to do.
+STEPS = ["uc5_01", "uc5_02", "uc6_01", "uc6_02", "uc3_01", "uc3_02", "uc4_01", "uc4_02", "uc2_01", "uc2_02", "uc2_03"]
 
 
 @pytest.fixture(scope="module")
