@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -33,6 +34,12 @@ def _run(args: list[str], timeout: float = 300, cwd: Path = ROOT, **env: str) ->
 
 
 LONG = ("uc1", "uc2", "faults", "kill", "secrets", "model", "uc5", "uc6")
+
+
+def pytest_configure() -> None:
+    """A shell starts background jobs deaf to SIGINT, and children inherit that: runs must hear it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

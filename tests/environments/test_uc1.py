@@ -1,0 +1,127 @@
+"""UC1 on a table whose names no ASCII holds, from every odd shell and zone, and stopped anywhere: one world.
+
+Clocks that are wrong are for the toy: the one of test_clock.py does not stand the import of pandas.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.ledger import Ledger
+from common.paths import ROOT
+from tests.conftest import EmbeddedPlatform
+from tests.environments.test_shells import ASCII, from_cron, ours
+from tests.environments.test_signals_any_time import SIGNALS, STOPS_WITHIN_SECONDS, code_for_a_shell
+from tests.floor.conftest import wait_for
+from tests.tables import public
+from tests.tables.own import OwnTable
+from tests.uc1.test_killed import children
+from tests.uc1.universe import STEPS
+
+pytestmark = [pytest.mark.deep, pytest.mark.timeout(1200)]
+TABLE = 'shells "table" 名'
+
+
+@pytest.fixture(scope="module")
+def awkward(platform: EmbeddedPlatform, tmp_path_factory: pytest.TempPathFactory) -> OwnTable:
+    """UC1 has run once; what libraries make where temporary files belong can be seen."""
+    directory = tmp_path_factory.mktemp("tables")
+    own = OwnTable("shells", directory, platform)
+    own.load(public.awkward(directory / "awkward.csv", 900), TABLE)
+    own.profile(TABLE, entity=None, dropped=["Kunden Nr."], ordered={"Région": ["Île", "Forêt"]},
+                gate={"min_roc_auc": 0.6}, expectations={"required": ["label?"]})  # fmt: skip
+    scratch = own.state / "tmp"
+    scratch.mkdir()
+    own.env["TMPDIR"] = str(scratch)
+    own.results()
+    return own
+
+
+def seen_from(own: OwnTable, *args: str, umask: str = "077", **variables: str) -> Any:
+    script = ROOT / "uc1_churn_prediction" / "run_pipeline.py"
+    command = from_cron(script, {**ours(own.env), **variables}, *args, umask=umask)
+    return subprocess.run(command, capture_output=True, timeout=280)
+
+
+SHELLS: dict[str, dict[str, str]] = {
+    "nothing at all": {}, "ASCII": ASCII, "a locale that is not installed": {"LC_ALL": "de_DE.ISO-8859-1"},
+    "a home that is read-only": {"HOME": "/proc"}, "a home that is a file": {"HOME": "/dev/null"},
+    "a zone that does not exist": {"TZ": "Mars/Olympus"}, "a terminal that is none": {"TERM": "dumb", "COLUMNS": "1"},
+    "a zone of half hours": {"TZ": "America/St_Johns"}, "a zone a day ahead": {"TZ": "Pacific/Apia"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_from_every_shell_everything_is_seen_to_be_unchanged(awkward: OwnTable, shell: str) -> None:
+    before = awkward.world()
+    done = seen_from(awkward, "--json", **SHELLS[shell])
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count(b'"unchanged"') == 6, done.stdout
+    assert awkward.world() == before
+
+
+def test_made_anew_from_the_worst_of_them_it_is_the_same_world(awkward: OwnTable) -> None:
+    before = awkward.world()
+    done = seen_from(awkward, "--force", **ASCII, HOME="/proc", TZ="Pacific/Apia")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert awkward.world() == before
+    newest = max(awkward.state.glob("runs/*/report.html"), key=lambda path: path.stat().st_mtime)
+    assert "Région" in newest.read_text(encoding="utf-8")
+    if os.geteuid() == 0:
+        assert not [p for p in newest.parent.iterdir() if p.stat().st_mode & 0o077], "umask 077 was widened"
+
+
+# Signals
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_every_step_is_stopped_at_a_random_moment_and_gone_on_with(awkward: OwnTable, step: str) -> None:
+    before, chance = awkward.world(), random.Random(step)
+    for number in SIGNALS:
+        code, run = stopped_in(awkward, step, number, chance.uniform(0, 2))
+        assert code in (128 + number, 0), (awkward.state / "output.txt").read_text()[-2000:]
+        assert wait_for(lambda: not children(awkward), 10)
+        assert left_behind(awkward) == []
+        assert code == 0 or says_interrupted(awkward.state / "ledger.db", run) or is_unfinished(awkward, run)
+    assert set(awkward.states().values()) <= {"unchanged", "done"}
+    assert awkward.world() == before
+    assert not is_unfinished(awkward, run_ids(awkward)[-2])
+
+
+def stopped_in(own: OwnTable, step: str, number: signal.Signals, delay: float) -> tuple[int, str]:
+    """Run a step, send the signal `delay` seconds after its run has begun; the exit code, and the run."""
+    seen = len(run_ids(own))
+    run = own.start("--force", script=f"{STEPS[step]}.py")
+    assert wait_for(lambda: len(run_ids(own)) > seen or run.poll() is not None, 60)
+    time.sleep(delay)
+    run.send_signal(number)
+    return code_for_a_shell(run.wait(STOPS_WITHIN_SECONDS)), run_ids(own)[-1]
+
+
+def says_interrupted(place: Path, run_id: str) -> bool:
+    """Of its step or of itself; a run that had nothing left to do may have ended before."""
+    events = [event for event in Ledger(place, read_only=True).events() if event.run == run_id]
+    return any(event.state == "interrupted" for event in events)
+
+
+def left_behind(own: OwnTable) -> list[str]:
+    """Temporary files of ours, and whatever libraries made where temporary files belong."""
+    ours = [str(path) for path in own.state.rglob(".tmp-*")]
+    return ours + [str(path) for path in (own.state / "tmp").iterdir()]
+
+
+def run_ids(own: OwnTable) -> list[str]:
+    place = own.state / "ledger.db"
+    events = Ledger(place, read_only=True).events() if place.exists() else iter(())
+    return [event.run for event in events if event.kind == "run_started"]
+
+
+def is_unfinished(own: OwnTable, run_id: str) -> bool:
+    """Stopped between two steps: the next run says of it that it was interrupted."""
+    return run_id in Ledger(own.state / "ledger.db", read_only=True).unfinished_runs()
