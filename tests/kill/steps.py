@@ -23,7 +23,7 @@ from tests.uc1.universe import Universe
 POINTS = int(os.environ.get("KILL_POINTS", "10"))
 SEED = int(os.environ.get("KILL_SEED", "1"))
 MODES = ("before", "torn", "after")
-HASH = re.compile(r"[0-9a-f]{16,64}")
+HASH = re.compile(r"[0-9a-f]{16,64}|\d{8}T\d{12}Z")  # and what is named by a moment
 # What is named by content that holds no name of its world, so that two worlds must have the very same bytes.
 ALIKE = ("raw/", "models/", "features/", "pipelines/", "dvc/")
 KINDS = ("InferenceService", "ServingRuntime", "Experiment", "Metric")

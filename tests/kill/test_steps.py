@@ -28,7 +28,9 @@ def zygote(_traceable: None) -> Iterator[Zygote]:
 
 
 def pair_of(kind: type[Any], zygote: Zygote, place: Path, platform: EmbeddedPlatform, more: Any) -> Pair:
-    calm, killed = (kind(name, place, platform.state).seed() for name in ("calm", "kill"))
+    """Names of their own: what another use case's pair has left is on the same platform."""
+    names = (f"{how}{kind.__name__.lower()}" for how in ("calm", "kill"))
+    calm, killed = (kind(name, place, platform.state).seed() for name in names)
     return Pair(zygote, calm, killed, more)
 
 
@@ -40,27 +42,31 @@ def test_a_snapshot_that_is_killed_anywhere_is_the_undisturbed_one(
 
 
 def canary(world: World) -> Any:
-    """Who is served and tried, and who is champion."""
-    return world.served(), world.percent(), world.states_of_versions(), world.champion()
+    """Who is served and tried, how often an experiment was made, and who is champion."""
+    made = len(world.experiments())
+    return world.served(), world.percent(), world.states_of_versions(), made, world.champion()
 
 
-def test_a_canary_that_is_killed_anywhere_on_its_way_out_is_the_undisturbed_one(
+def test_a_canary_that_is_killed_anywhere_ends_as_the_undisturbed_one(
     zygote: Zygote, tmp_path: Path, platform: EmbeddedPlatform
 ) -> None:
     pair = pair_of(World, zygote, tmp_path, platform, canary)
-    assert pair.step("uc2_01_deploy_canary_kserve.py") == POINTS
+    for script in ("uc2_01_deploy_canary_kserve", "uc2_02_create_experiment_iter8", "uc2_03_monitor_experiment"):
+        assert pair.step(f"{script}.py") == POINTS
 
 
-def judged(world: FairnessWorld) -> Any:
-    """Tags of both versions, and the pages."""
-    return [sorted(world.now(version).tags) for version in ("1", "2")], sorted(world.objects("fairness/"))
+def documented(world: FairnessWorld) -> Any:
+    """Tags of both versions, the pages and the cards."""
+    tags = [sorted(world.now(version).tags) for version in ("1", "2")]
+    return tags, sorted(world.objects("fairness/")), sorted(world.objects("cards/"))
 
 
-def test_an_analysis_of_fairness_that_is_killed_anywhere_ends_as_the_undisturbed_one(
+def test_fairness_and_card_that_are_killed_anywhere_end_as_the_undisturbed_ones(
     zygote: Zygote, tmp_path: Path, platform: EmbeddedPlatform
 ) -> None:
-    pair = pair_of(FairnessWorld, zygote, tmp_path, platform, judged)
-    assert pair.step("uc5_01_fairness_analysis_wit.py") == POINTS
+    pair = pair_of(FairnessWorld, zygote, tmp_path, platform, documented)
+    for script in ("uc5_01_fairness_analysis_wit", "uc5_02_generate_model_card"):
+        assert pair.step(f"{script}.py") == POINTS
 
 
 def delivered(world: Deployments) -> Any:
