@@ -22,7 +22,7 @@ test: .venv/.for-developing
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not deep"
 
 test-deep: .venv/.for-developing
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m deep
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m deep
 
 check: .venv/.for-developing
 	@$(BIN)/ruff check $(PATHS)

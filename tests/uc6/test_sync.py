@@ -316,7 +316,7 @@ def test_step_1_killed_around_a_git_command_and_run_again_makes_one_commit_as_if
     (folder / "git").chmod(0o755)
     real, script = shutil.which("git") or "", "uc6_01_promote_model_git.py"
     commits, killed = set(), 0
-    for at in (2, 7, 12, 16, 19, 21, 23, 26):
+    for at in (7, 16, 21):
         world.at_remote("update-ref", "-d", "refs/heads/main")
         (world.state / "count").unlink(missing_ok=True)
         path = f"{folder}:{world.env['PATH']}"
@@ -324,5 +324,5 @@ def test_step_1_killed_around_a_git_command_and_run_again_makes_one_commit_as_if
         killed += world.run(script=script, **more).returncode == -9
         assert world.run(script=script).returncode == 0
         commits.add(world.at_remote("rev-list", "main"))
-    assert killed >= 5
+    assert killed >= 2
     assert len(commits) == 1, "each time the same one commit"
