@@ -1,55 +1,31 @@
 """Object storage over S3 (MinIO, AWS, Ceph, SeaweedFS): content-addressed, verified, with deadlines.
 
-One bucket, reached with the keys of the configuration: AWS_* variables, profiles and ~/.aws of the user are
-ignored (without configured keys boto3's own chain is asked, as on EKS). Objects that matter are created once,
-under a name that holds their digest. A body is verified by its SHA-256, and fetched anew when it is broken.
+Objects that matter are created once, under a name that holds their digest. A body is verified by its SHA-256, and
+fetched anew when it is broken.
 """
 
 import hashlib
 import json
 import mimetypes
-import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
+from typing import Any
 
-from common import retry
 from common.digest import sha256_of
-from common.errors import ConfigError, InvalidData, StepFailed
+from common.errors import InvalidData, StepFailed
 from common.logger import get_logger
-from common.minio_errors import (
-    AlreadyThere,
-    CorruptedBody,
-    MissingBucketError,
-    NoSuchObject,
-    arrow_in_our_words,
-    in_our_words,
-    refuse_foreign,
-)
-from common.patience import ANSWER_SECONDS, CONNECT_SECONDS, patience
+from common.minio_connection import Connection
+from common.minio_errors import AlreadyThere, CorruptedBody, MissingBucketError, NoSuchObject
 from common.publish import whole_file
-from common.settings import Minio as Section
-
-if TYPE_CHECKING:
-    from pyarrow import NativeFile
-    from pyarrow.fs import S3FileSystem
 
 log = get_logger(__name__)
-T = TypeVar("T")
 
 MULTIPART_BYTES = 64 << 20
 # Small and few at once: a server on a slow disk hangs up on a part that takes 10 seconds.
 PART_BYTES, PARTS_AT_ONCE = 8 << 20, 4
 CHUNK_BYTES = 1 << 20
-ARROW_SECONDS = 10  # Arrow adds some 6 s of its own to each of its three tries
-# Can never exist, and unlike an empty file both boto3 and DVC pass over it.
-NO_FILE = "/dev/null/none"
-FITTING_KEY = re.compile(r"[^/\x00-\x1f\x7f][^\x00-\x1f\x7f]{0,1000}")
 
 
 @dataclass(frozen=True)
@@ -79,79 +55,8 @@ class Published:
     created: bool
 
 
-class ObjectStore:
-    """The project's bucket. Keys are paths inside it; URIs are s3://<bucket>/<key>."""
-
-    def __init__(self, settings: Section) -> None:
-        self.settings = settings
-        self.bucket = settings.bucket
-
-    @cached_property
-    def client(self) -> Any:
-        """boto3's client: path style, with deadlines, no retries of its own (common.retry has them)."""
-        import botocore.session
-        from botocore.config import Config
-        from botocore.exceptions import BotoCoreError
-
-        config = Config(
-            connect_timeout=patience(CONNECT_SECONDS), read_timeout=patience(ANSWER_SECONDS),
-            retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}, max_pool_connections=20,
-            request_checksum_calculation="when_required", response_checksum_validation="when_required",
-        )  # fmt: skip
-        core = botocore.session.Session()
-        for variable in ("config_file", "credentials_file") if self._keys() else ():
-            core.set_config_variable(variable, NO_FILE)
-            core.session_var_map["profile"] = (None, None, None, None)
-        try:
-            client = self._made(core, config)
-        except (ValueError, BotoCoreError) as error:
-            raise self._unfit(str(error)) from None  # its text may hold the endpoint's user info
-        client.meta.events.register("before-parse.s3", refuse_foreign(self.settings))
-        return client
-
-    def _made(self, core: Any, config: Any) -> Any:
-        import boto3
-
-        parts = urlsplit(self.settings.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
-            raise ValueError("it needs http:// or https://, a host and a port")
-        return boto3.Session(botocore_session=core).client(
-            "s3",
-            endpoint_url=self.settings.url,
-            region_name=self.settings.region,
-            config=config,
-            verify=self.settings.ca_file or None,
-            **self._keys(),
-        )
-
-    def _unfit(self, why: str) -> ConfigError:
-        whole = self.settings.endpoint
-        shown = whole.rpartition("@")[2]
-        return ConfigError(
-            f"No S3 client can be made for minio.endpoint {shown!r}: {why.replace(whole, shown).rstrip('.')}.",
-            "Set minio.endpoint to host:port or a URL (no underscore in the host), and look at minio.region.",
-        )
-
-    def _keys(self) -> dict[str, str]:
-        secret = self.settings.secret_key.get_secret_value()
-        given = {"aws_access_key_id": self.settings.access_key, "aws_secret_access_key": secret}
-        return given if self.settings.access_key else {}
-
-    # Names
-
-    def uri(self, key: str) -> str:
-        """s3://<bucket>/<key>. Raises InvalidData for a key that climbs, or holds control characters."""
-        if not FITTING_KEY.fullmatch(key) or {"..", "."} & set(key.split("/")):
-            raise InvalidData(f"{key!r} is no usable object name.")
-        return f"s3://{self.bucket}/{key}"
-
-    def key(self, uri: str) -> str:
-        """The key of a URI in our bucket. Raises InvalidData for any other scheme or bucket."""
-        parts = urlsplit(uri)
-        key = uri.removeprefix(f"s3://{self.bucket}/")
-        if parts.scheme != "s3" or parts.netloc != self.bucket or self.uri(key) != uri:
-            raise InvalidData(f"{uri} is not an object of bucket {self.bucket}.")
-        return key
+class ObjectStore(Connection):
+    """The project's bucket, to look into, to write and to read."""
 
     # Looking
 
@@ -293,48 +198,7 @@ class ObjectStore:
             raise CorruptedBody(f"{self.uri(key)} arrived with SHA-256 {found[:12]}, not {expected[:12]}.",
                                 "The stored object is damaged, or the network is.")  # fmt: skip
 
-    # For other libraries
-
-    def filesystem(self) -> "S3FileSystem":
-        """The same store as pyarrow sees it; paths are <bucket>/<key>."""
-        from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
-
-        parts = urlsplit(self.settings.url)
-        names = {"aws_access_key_id": "access_key", "aws_secret_access_key": "secret_key"}
-        keys = {names[name]: value for name, value in self._keys().items()}
-        return S3FileSystem(
-            endpoint_override=parts.netloc, scheme=parts.scheme, region=self.settings.region, **keys,
-            connect_timeout=patience(CONNECT_SECONDS), request_timeout=patience(ARROW_SECONDS),
-            retry_strategy=AwsStandardS3RetryStrategy(max_attempts=3), tls_ca_file_path=self.settings.ca_file or None,
-        )  # fmt: skip
-
-    @contextmanager
-    def opened(self, key: str) -> "Iterator[NativeFile]":
-        """An object to read in parts, as Arrow does; while it is open, what goes wrong is told in our words."""
-        with (
-            arrow_in_our_words(self.settings, key),
-            self.filesystem().open_input_file(f"{self.bucket}/{key}") as file,
-        ):
-            yield file
-
-    def environment(self) -> dict[str, str]:
-        """AWS_* variables that lead a child process to this store and no other. Holds the secret key."""
-        keys = {name.upper(): value for name, value in self._keys().items()}
-        files = {"AWS_CONFIG_FILE": NO_FILE, "AWS_SHARED_CREDENTIALS_FILE": NO_FILE} if keys else {}
-        trusted = {"AWS_CA_BUNDLE": str(Path(self.settings.ca_file).absolute())} if self.settings.ca_file else {}
-        return {
-            **keys, **files, **trusted, "AWS_ENDPOINT_URL": self.settings.url, "AWS_ENDPOINT_URL_S3": self.settings.url,
-            "AWS_REGION": self.settings.region, "AWS_DEFAULT_REGION": self.settings.region,
-            "AWS_EC2_METADATA_DISABLED": "true", "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
-            "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
-        }  # fmt: skip
-
     # For doctor
-
-    def ping(self) -> str:
-        """What the server calls itself. Raises Unavailable, AccessRefused or MissingBucketError."""
-        headers = self._call("head_bucket")["ResponseMetadata"]["HTTPHeaders"]
-        return str(headers.get("server", "S3"))
 
     def probe_write(self) -> None:
         """Prove that these keys may write, read and delete here."""
@@ -342,19 +206,6 @@ class ObjectStore:
         self.put_bytes(key, b"probe")
         self.get_bytes(key)
         self.delete(key)
-
-    # Calling
-
-    def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
-        method = getattr(self.client, operation)
-        answer: dict[str, Any] = self._repeat(arguments.get("Key"), lambda: method(Bucket=self.bucket, **arguments))
-        return answer
-
-    def _repeat(self, key: str | None, function: Callable[[], T]) -> T:
-        if key is not None:
-            self.uri(key)  # refuses what is no usable name before the server sees it
-        with in_our_words(self.settings, key or ""):
-            return retry.object_store.call(function)
 
 
 def _object(key: str, size_bytes: int, said: Mapping[str, Any]) -> Object:
