@@ -16,6 +16,7 @@ REFUSED = {
 }  # fmt: skip
 MISSING = {"NoSuchKey", "404", "NotFound"}
 RUNNING_HINT = "Is it running? The embedded one: python -m embedded up"
+MISSING_HINT = "Look with `python -m common doctor`; a run with --force writes again what is missing."
 KEYS_HINT = "Set minio.access_key and MLOPS_MINIO__SECRET_KEY, or minio.secret_key_file."
 
 
@@ -106,7 +107,8 @@ def _translated(error: Exception, settings: Section, key: str) -> MlopsError:
     if code == "NoSuchBucket" or (code in MISSING and not key):
         return MissingBucketError(f"There is no {where}.", "Create it, or set minio.bucket.")
     if code in MISSING:
-        return NoSuchObject(f"There is no object {key} in {where}.")
+        # What has no body, as the answer to a HEAD, does not say whether it is the object or its bucket.
+        return NoSuchObject(f"There is no object {key} in {where}, or no such bucket.", MISSING_HINT)
     if code in REFUSED:
         said = f"access key {settings.access_key or '(none)'} for {where} ({code})"
         return AccessRefused(f"S3 refused {said}.", KEYS_HINT)

@@ -97,6 +97,8 @@ TOUCHED = {
 # Where the audit trail's anchor is all that a step keeps there: nobody fails for that.
 ONLY_WELCOME = {("uc2_02", "s3"), ("uc2_03", "s3"), ("uc3_02", "s3"), ("uc6_01", "s3")}
 OTHERWISE = {
+    **{(step, "s3", "404"): Expected(65, 1, "a HEAD is answered without a word: object or bucket")
+       for step in ("uc1_02", "uc1_03", "uc1_04")},
     ("uc2_03", "kubernetes", "404"): Expected(1, 1, "no kind, no experiment: that is what is said"),
     **{("uc4_01", "marquez", fault): Expected(UNAVAILABLE, 3, "the sender of lineage has three tries of its own")
        for fault in BY_HTTP if fault != "slow"},
