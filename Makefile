@@ -9,7 +9,7 @@ PATHS := common churn embedded serving uc1_churn_prediction uc2_ab_testing uc3_d
 
 help:
 	@echo "make run        set up, start the embedded platform, run every use case, show where to look"
-	@echo "make test       set up and run the tests (about 13 minutes on 2 cores)"
+	@echo "make test       set up and run the tests (about 12 minutes on 2 cores)"
 	@echo "make check      style, types, who imports whom, rules of our own, the reference"
 	@echo "make test-deep  the long sweeps: processes killed at many points"
 	@echo "make bench      measure ingest, serving, drift and the fairness page beside their yardsticks"
