@@ -20,6 +20,8 @@ CONNECT_SECONDS = 1.0
 PAGE = 200
 MOMENT = timedelta(milliseconds=1)
 HINT = "Look at marquez.url; `python -m common doctor` shows what answers."
+# What any Marquez has, whatever it knows.
+EVERYWHERE = ("/search", "/namespaces", "/events/lineage")
 # Answers that are about the address, the credentials or the moment: another event would be refused as well.
 NOT_ABOUT_THE_EVENT = (401, 403, 404, 405, 407, 408, 425, 429)
 
@@ -112,7 +114,7 @@ class Marquez:
         return found
 
     def get(self, path: str, **query: str) -> Any:
-        """The JSON of an answer, asked for again where that may help. Raises NoSuchNode for 404, else Unavailable."""
+        """The JSON of an answer, asked for again where that may help. Raises NoSuchNode, or Unavailable."""
         return self._read(self._request("GET", f"/api/v1{path}", send=self._insist, params=query), path, query)
 
     def _json(self, path: str, **query: str) -> Any:
@@ -121,6 +123,8 @@ class Marquez:
     def _read(self, answer: "requests.Response", path: str, query: dict[str, str]) -> Any:
         if answer.status_code in (401, 403):
             raise AccessRefused(f"{self.place} refused us ({answer.status_code}).", "Set MLOPS_MARQUEZ__TOKEN.")
+        if answer.status_code == 404 and path in EVERYWHERE:
+            raise self._garbage()
         if answer.status_code == 404:
             raise NoSuchNode(f"{self.place} knows nothing of {query.get('nodeId') or path}.", "Has it run yet?")
         if answer.status_code != 200:

@@ -33,7 +33,7 @@ def _run(args: list[str], timeout: float = 300, cwd: Path = ROOT, **env: str) ->
     )
 
 
-LONG = ("uc1", "uc2", "faults", "kill", "secrets", "model", "uc5", "uc6")
+LONG = ("uc1", "uc2", "faults", "kill", "secrets", "tables", "model", "environments", "uc4", "uc5", "uc6")
 
 
 def pytest_configure() -> None:

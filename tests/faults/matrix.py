@@ -67,7 +67,7 @@ SERVICES = {
     "marquez": {
         **USUAL,
         **dict.fromkeys(("500", "409"), Expected(UNAVAILABLE, 1, "an answer, if a bad one")),
-        "404": Expected(1, 1, "lineage knows no such thing"),
+        "404": Expected(UNAVAILABLE, 1, "a Marquez has what is asked, whatever it knows"),
     },
 }  # fmt: skip
 SHOWN = {"postgres": "PostgreSQL, Feast's registry and online store included", "s3": "S3", "mlflow": "MLflow",
