@@ -39,11 +39,13 @@ FLAGS = (
 )  # fmt: skip
 def run(tools: Tools) -> DriftReport:
     """Examine the new window, and once a model what moved customers make of it; tell, and refuse where asked to."""
-    from uc3_drift_retraining import moved_customers
+    from uc3_drift_retraining import moved_customers, windows
 
     champion = champion_of(tools)
     moved_customers.wait_until_quiet(tools)
     report = seen(tools, champion)
+    if report.repeated:
+        windows.note(tools, report, made=False)
     told(tools, report)
     refuse_drift_where_asked(tools, report)
     return report

@@ -50,8 +50,14 @@ def keep(tools: "Tools", report: DriftReport) -> DriftReport:
     if kept.has_drifted:
         tools.minio.put_json(f"{place(tools)}/{DRIFTED}", kept.model_dump(mode="json"))
     tools.minio.put_json(key, kept.model_dump(mode="json"))
-    tools.context.effect("object", kept.uri, share=kept.share, rows=kept.rows, champion=kept.champion)
+    note(tools, kept, made=True)
     return kept
+
+
+def note(tools: "Tools", report: DriftReport, made: bool) -> None:
+    """Note that the report was kept; one that was found, where whoever kept it was killed before it could."""
+    facts = {"share": report.share, "rows": report.rows, "champion": report.champion}
+    tools.context.effect("object", report.uri, made, **facts)
 
 
 def to_answer(tools: "Tools", report: DriftReport) -> DriftReport:

@@ -37,7 +37,7 @@ def pair_of(kind: type[Any], zygote: Zygote, place: Path, platform: EmbeddedPlat
 def test_a_snapshot_that_is_killed_anywhere_is_the_undisturbed_one(
     zygote: Zygote, tmp_path: Path, platform: EmbeddedPlatform
 ) -> None:
-    calm, killed = (Universe(name, tmp_path, platform.state).prepare(1500) for name in ("calmly", "killed"))
+    calm, killed = (Universe(name, tmp_path, platform.state).prepare(1500) for name in ("calmsnapshot", "killsnapshot"))
     assert Pair(zygote, calm, killed).step("uc1_01_data_ingestion_postgres.py") == POINTS
 
 

@@ -21,7 +21,7 @@ HEAVY = (
 @pytest.fixture(scope="module")
 def pair(_traceable: None, platform: EmbeddedPlatform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     place = tmp_path_factory.mktemp("universes")
-    calm, killed = (Universe(name, place, platform.state).prepare(1500) for name in ("calmly", "killed"))
+    calm, killed = (Universe(name, place, platform.state).prepare(1500) for name in ("calmtraining", "killtraining"))
     with Zygote(HEAVY) as zygote:
         yield Pair(zygote, calm, killed)
 
