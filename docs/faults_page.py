@@ -4,18 +4,19 @@ from common.paths import ROOT
 from common.patience import ANSWER_SECONDS, CONNECT_SECONDS
 from common.retry import SECONDS, TRIES
 from tests.faults.matrix import (
+    EACH_TIME,
     FAULTS,
     LATER,
     ONLY_WELCOME,
     OTHERWISE,
     SERVICES,
     SHOWN,
-    SLOW,
     THOROUGH,
     TOUCHED,
     Expected,
     cells,
     every_cell,
+    is_run_each_time,
 )
 
 NAMES = {path.stem[:6]: path.stem for path in ROOT.glob("uc?_*/uc?_0*.py")}
@@ -27,8 +28,8 @@ def faults_page(written: str) -> str:
 
 {written}
 
-{len(every_cell())} cells, each a case of the deep tests: a step, a service that it touches, and a fault. A proxy stands
-before every service and misbehaves from the service's first request on (or a later one, where the last table says so);
+{len(every_cell())} cells: a step, a service that it touches, and a fault. `make test-deep` runs {_each_time()} of them,
+`FAULTS=all make test-deep` all. A proxy stands before every service and misbehaves from the service's first request on (or a later one, where the last table says so);
 the step runs through its own script to its own exit code. The tests ({_link("tests/faults")}, `make test-deep`)
 hold for each cell:
 
@@ -93,11 +94,15 @@ def _link(path: str) -> str:
     return f"[{path}](../../{path})"
 
 
+def _each_time() -> int:
+    return sum(map(is_run_each_time, every_cell()))
+
+
 def _once() -> str:
     places = ", ".join(f"{NAMES[step]} with {service}" for step, service in sorted(THOROUGH))
     return (
-        f"What takes its time ({', '.join(SLOW)}) is run for one step of each service: {places}.\n"
-        "All others are run for every step and service."
+        f"Run each time for every step and service: {', '.join(EACH_TIME)}.\nThe others take their time, or go "
+        f"the way of one of these, and are run each time for one step of each service:\n{places}."
     )
 
 

@@ -33,7 +33,7 @@ def _run(args: list[str], timeout: float = 300, cwd: Path = ROOT, **env: str) ->
     )
 
 
-LONG = ("uc1", "uc2", "faults", "kill", "secrets", "tables", "model", "environments", "uc4", "uc5", "uc6")
+LONG = ("faults", "secrets", "kill", "uc1", "environments", "tables", "uc2", "model", "uc4", "uc5", "uc6")
 
 
 def pytest_configure() -> None:

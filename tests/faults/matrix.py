@@ -29,8 +29,10 @@ FAULTS = {
 TRANSPORT = ("refused", "reset", "black hole", "slow", "cut", "stall")
 BY_HTTP = (*TRANSPORT, "500", "503", "429", "401", "403", "404", "409", "200")
 BY_SQL = (*TRANSPORT, "login", "missing", "full", "starting")
-# What takes its time is run for one step of each client, everything else for each step and service.
-SLOW = ("black hole", "slow", "stall", "429")
+# Run each time for every step and service; the others go the way of one of these, or take their time, and are run each
+# time for one step of each client. FAULTS=all runs every cell.
+SLOW = ("black hole", "slow", "stall", "429")  # no cells but there
+EACH_TIME = ("reset", "cut", "503", "401", "404", "200", "login", "starting")
 THOROUGH = {("uc1_01", "postgres"), ("uc1_01", "s3"), ("uc5_01", "mlflow"), ("uc2_01", "kubernetes"), ("uc6_01", "git"),
             ("uc4_02", "marquez")}  # fmt: skip
 
@@ -142,3 +144,8 @@ def cells(step: str, service: str) -> Iterator[Cell]:
 def every_cell() -> list[Cell]:
     """All of them."""
     return [cell for step, services in TOUCHED.items() for service in services for cell in cells(step, service)]
+
+
+def is_run_each_time(cell: Cell) -> bool:
+    """Or only with FAULTS=all."""
+    return cell.fault in EACH_TIME or (cell.step, cell.service) in THOROUGH or cell in LATER

@@ -21,6 +21,7 @@ from tests.kill.zygote import Job, Zygote
 from tests.uc1.universe import Universe
 
 POINTS = int(os.environ.get("KILL_POINTS", "10"))
+FEWER = max(POINTS * 6 // 10, 4)  # of steps that are made of effects, which are swept call by call elsewhere
 SEED = int(os.environ.get("KILL_SEED", "1"))
 MODES = ("before", "torn", "after")
 HASH = re.compile(r"[0-9a-f]{16,64}|\d{8}T\d{12}Z")  # and what is named by a moment

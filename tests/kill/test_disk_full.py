@@ -53,7 +53,7 @@ def refuse(zygote: Zygote, toy: ToyWorld, harm: Harm) -> int:
 @pytest.mark.deep
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
-    ("number", "every"), [(errno.ENOSPC, 5), (errno.EIO, 7), (errno.EDQUOT, 29), (errno.EROFS, 31)]
+    ("number", "every"), [(errno.ENOSPC, 9), (errno.EIO, 13), (errno.EDQUOT, 29), (errno.EROFS, 31)]
 )
 def test_a_run_on_a_disk_that_refuses_from_any_call_on_ends_with_74_and_the_next_one_ends_the_work(
     light: Zygote, tmp_path: Path, number: int, every: int

@@ -36,17 +36,17 @@ def speaking(_traceable: None) -> Iterator[Zygote]:
 def test_killed_at_every_call_to_a_service_and_done_again_it_is_there_once(
     platform: EmbeddedPlatform, speaking: Zygote, tmp_path: Path, name: str
 ) -> None:
-    print(name, Sweep(speaking, name, tmp_path).kill_at_every_point(POINTS), "points")
+    print(name, Sweep(speaking, name, tmp_path).kill_at_every_point(("before",)), "points")
 
 
-def test_a_whole_run_that_is_killed_at_every_seventh_call_is_ended_by_the_next(light: Zygote, tmp_path: Path) -> None:
+def test_a_whole_run_that_is_killed_at_every_eleventh_call_is_ended_by_the_next(light: Zygote, tmp_path: Path) -> None:
     def run(toy: ToyWorld, harm: Harm | None = None) -> int:
         job = Job(toy.environment(), str(tmp_path / "said.txt"), str(TOY / "run_pipeline.py"), seconds=60)
         outcome = light.run(job, harm)
         return outcome.count if harm is None and outcome.status == 0 else outcome.status
 
     count = run(world(tmp_path / "whole"))
-    for at in range(1, count + 1, 7):
+    for at in range(1, count + 1, 11):
         toy = world(tmp_path / str(at))
         assert run(toy, Harm("before", at)) == -9
         assert run(toy) > 0, at

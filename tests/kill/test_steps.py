@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import EmbeddedPlatform
-from tests.kill.steps import POINTS, Pair
+from tests.kill.steps import FEWER, POINTS, Pair
 from tests.kill.zygote import Zygote
-from tests.uc1.universe import Universe
 from tests.uc2.world import World
 from tests.uc5.world import FairnessWorld
 from tests.uc6.world import Deployments
@@ -34,13 +33,6 @@ def pair_of(kind: type[Any], zygote: Zygote, place: Path, platform: EmbeddedPlat
     return Pair(zygote, calm, killed, more)
 
 
-def test_a_snapshot_that_is_killed_anywhere_is_the_undisturbed_one(
-    zygote: Zygote, tmp_path: Path, platform: EmbeddedPlatform
-) -> None:
-    calm, killed = (Universe(name, tmp_path, platform.state).prepare(1500) for name in ("calmsnapshot", "killsnapshot"))
-    assert Pair(zygote, calm, killed).step("uc1_01_data_ingestion_postgres.py") == POINTS
-
-
 def canary(world: World) -> Any:
     """Who is served and tried, how often an experiment was made, and who is champion."""
     made = len(world.experiments())
@@ -51,8 +43,9 @@ def test_a_canary_that_is_killed_anywhere_ends_as_the_undisturbed_one(
     zygote: Zygote, tmp_path: Path, platform: EmbeddedPlatform
 ) -> None:
     pair = pair_of(World, zygote, tmp_path, platform, canary)
-    for script in ("uc2_01_deploy_canary_kserve", "uc2_02_create_experiment_iter8", "uc2_03_monitor_experiment"):
-        assert pair.step(f"{script}.py") == POINTS
+    for script in ("uc2_01_deploy_canary_kserve", "uc2_02_create_experiment_iter8"):
+        pair.step(f"{script}.py", points=FEWER)
+    assert pair.step("uc2_03_monitor_experiment.py") == POINTS
 
 
 def documented(world: FairnessWorld) -> Any:
@@ -65,8 +58,8 @@ def test_fairness_and_card_that_are_killed_anywhere_end_as_the_undisturbed_ones(
     zygote: Zygote, tmp_path: Path, platform: EmbeddedPlatform
 ) -> None:
     pair = pair_of(FairnessWorld, zygote, tmp_path, platform, documented)
-    for script in ("uc5_01_fairness_analysis_wit", "uc5_02_generate_model_card"):
-        assert pair.step(f"{script}.py") == POINTS
+    assert pair.step("uc5_01_fairness_analysis_wit.py") == POINTS
+    assert pair.step("uc5_02_generate_model_card.py", points=FEWER) == FEWER
 
 
 def delivered(world: Deployments) -> Any:
@@ -82,4 +75,4 @@ def test_a_promotion_that_dies_anywhere_is_one_commit_and_what_runs_is_it(
 ) -> None:
     pair = pair_of(Deployments, zygote, tmp_path, platform, delivered)
     for script in ("uc6_01_promote_model_git.py", "uc6_02_sync_argocd.py"):
-        assert pair.step(script) == POINTS
+        assert pair.step(script, points=FEWER) == FEWER

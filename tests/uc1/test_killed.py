@@ -84,8 +84,8 @@ def test_a_pipeline_that_is_killed_in_every_step_leaves_the_undisturbed_world_an
 ) -> None:
     """By the clock, the pipeline alone; tests/kill kills single steps, and all that they started, at calls."""
     universe, chance = Universe("killed", tmp_path, platform.state).prepare(ROWS), random.Random(1)
-    ends = [kill_in(universe, step, chance.uniform(0.5, 1.5) * DELAYS[step]) for step in STEPS for _ in range(2)]
-    assert ends.count(-signal.SIGKILL) >= len(STEPS), "most were over before they could be killed"
+    ends = [kill_in(universe, step, chance.uniform(0.5, 1.5) * DELAYS[step]) for step in STEPS]
+    assert ends.count(-signal.SIGKILL) >= len(STEPS) - 1, "they were over before they could be killed"
     universe.states()
     assert universe.world() == undisturbed
     assert wait_for(lambda: not children(universe), 10)

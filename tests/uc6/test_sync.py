@@ -1,6 +1,5 @@
 """Step 2: the cluster is as git says, whatever people do to it, and the old model serves where the new one cannot."""
 
-import shutil
 import time
 from typing import Any
 
@@ -290,39 +289,3 @@ def test_a_user_is_told_how_to_approve_approves_and_takes_it_back(
     said = world.at_remote("log", "-2", "--format=%s%n%b", "main")
     assert said.startswith("Revert")
     assert "Approved-by: ada" in said
-
-
-GIT_THAT_KILLS = """#!/bin/sh
-# Kills who called it, before or after the AT-th call of git.
-n=$(($(cat "$COUNT" 2>/dev/null || echo 0) + 1)); echo $n > "$COUNT"
-[ $n = "$AT" ] && [ "$WHEN" = before ] && { kill -9 $PPID; exit 1; }
-"$REAL_GIT" "$@"; code=$?
-[ $n = "$AT" ] && [ "$WHEN" = after ] && kill -9 $PPID
-exit $code
-"""
-
-
-@pytest.mark.deep
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_step_1_killed_around_a_git_command_and_run_again_makes_one_commit_as_if_undisturbed(
-    platform: EmbeddedPlatform, tmp_path_factory: pytest.TempPathFactory, when: str
-) -> None:
-    world = Deployments(f"killed{when}", tmp_path_factory.mktemp("uc6"), platform.state).seed()
-    world.tools.mlflow.tag(world.version(1), approved_by="ada", approved_for="production",
-                           approved_at="2026-03-01T12:00:00Z", approved_digest=world.version(1).digest)  # fmt: skip
-    folder = world.state / "bin"
-    folder.mkdir()
-    (folder / "git").write_text(GIT_THAT_KILLS)
-    (folder / "git").chmod(0o755)
-    real, script = shutil.which("git") or "", "uc6_01_promote_model_git.py"
-    commits, killed = set(), 0
-    for at in (7, 16, 21):
-        world.at_remote("update-ref", "-d", "refs/heads/main")
-        (world.state / "count").unlink(missing_ok=True)
-        path = f"{folder}:{world.env['PATH']}"
-        more = {"PATH": path, "REAL_GIT": real, "AT": str(at), "WHEN": when, "COUNT": str(world.state / "count")}
-        killed += world.run(script=script, **more).returncode == -9
-        assert world.run(script=script).returncode == 0
-        commits.add(world.at_remote("rev-list", "main"))
-    assert killed >= 2
-    assert len(commits) == 1, "each time the same one commit"
