@@ -29,7 +29,8 @@ def faults_page(written: str) -> str:
 {written}
 
 {len(every_cell())} cells: a step, a service that it touches, and a fault. `make test-deep` runs {_each_time()} of them,
-`FAULTS=all make test-deep` all. A proxy stands before every service and misbehaves from the service's first request on (or a later one, where the last table says so);
+`FAULTS=all make test-deep` all. A proxy stands before every service and misbehaves from the service's first request
+on (or a later one, where the last table says so);
 the step runs through its own script to its own exit code. The tests ({_link("tests/faults")}, `make test-deep`)
 hold for each cell:
 
