@@ -62,12 +62,12 @@ class Pair:
     ) -> tuple[int, tuple[str, ...]]:
         """Kill at a share of the calls. A run that goes on where a killed one was has fewer: measure, and force it."""
         mode, share = harm
-        for _ in range(3):
+        for _ in range(8):
             outcome = self.run(self.killed, script, *flags, harm=Harm(mode, max(round(share * calls), 1)), fresh=fresh)
             if outcome.status == -9:
                 return calls, flags
             if outcome.harmed or "--force" in flags:
-                calls = min(round(calls * 0.9), outcome.count)
+                calls = min(round(calls * 0.9), outcome.count)  # from run to run it differs by some
             flags = flags if "--force" in flags else (*flags, "--force")
         raise AssertionError(f"{script} was not killed: {outcome}, {self.said(self.killed)}")
 
