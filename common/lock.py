@@ -7,6 +7,7 @@ environment, and their half-written temporary files.
 import contextlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 RUN_MARK = "MLOPS_RUN_MARK"
+CACHES = ("data_docs", "features", "snapshots")  # where only the lock's holder makes temporary directories
 SIGNED_WITHIN_SECONDS = 2.0
 
 
@@ -43,6 +45,7 @@ def run_lock(run_id: str, command: str, wait_seconds: float = 0) -> Iterator[Non
         _end_leftovers(directory)
         yield
     finally:
+        _sweep_caches(directory)  # a step that was stopped in the middle of a library may have left some
         (directory / "run.json").unlink(missing_ok=True)
         lock.release()
 
@@ -125,6 +128,13 @@ def _end_leftovers(directory: Path) -> None:
     psutil.wait_procs(left, timeout=5)
     for place in (directory, directory / "cache", directory / "runs", *(directory / "runs").glob("*")):
         sweep_temporaries(place)
+    _sweep_caches(directory)
+
+
+def _sweep_caches(directory: Path) -> None:
+    for name in CACHES:
+        for left in (directory / "cache" / name).glob(".tmp-*"):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _is_leftover(process: object, mark: str) -> bool:

@@ -2,21 +2,22 @@
 
 import contextlib
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 
 @contextlib.contextmanager
 def whole_file(path: Path, mode: int = 0o644) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it becomes `path`, durably, else it is removed."""
+    """Yield a temporary path beside `path`; on success it becomes `path`, durably, else it is removed.
+
+    The user's umask takes rights from `mode`, as from that of any new file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".tmp-{path.name}.")
-    os.close(descriptor)
-    temporary = Path(name)
+    temporary = path.with_name(f".tmp-{path.name}.{secrets.token_hex(4)}")
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
     try:
         yield temporary
-        temporary.chmod(mode)
         settle(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
