@@ -32,7 +32,7 @@ BY_SQL = (*TRANSPORT, "login", "missing", "full", "starting")
 # Run each time for every step and service; the others go the way of one of these, or take their time, and are run each
 # time for one step of each client. FAULTS=all runs every cell.
 SLOW = ("black hole", "slow", "stall", "429")  # no cells but there
-EACH_TIME = ("reset", "cut", "503", "401", "404", "200", "login", "starting")
+EACH_TIME = ("reset", "cut", "503", "401", "200", "login", "starting")
 THOROUGH = {("uc1_01", "postgres"), ("uc1_01", "s3"), ("uc5_01", "mlflow"), ("uc2_01", "kubernetes"), ("uc6_01", "git"),
             ("uc4_02", "marquez")}  # fmt: skip
 
