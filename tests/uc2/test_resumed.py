@@ -214,12 +214,10 @@ def test_a_deleted_service_is_said_at_once(world: World) -> None:
 
 @pytest.mark.deep
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("seed", range(1))
 def test_killed_at_random_times_until_it_gets_through_the_challenger_becomes_champion(
-    platform: EmbeddedPlatform, tmp_path: Path, seed: int
+    platform: EmbeddedPlatform, tmp_path: Path
 ) -> None:
-    world = World(f"random{seed}", tmp_path, platform.state).seed()
-    chance = random.Random(seed)
+    world, chance = World("random", tmp_path, platform.state).seed(), random.Random(0)
     with using(world.url(), world.body(), per_second=50) as user:
         for _ in range(6):
             run = world.start()
