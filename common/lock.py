@@ -132,8 +132,9 @@ def _end_leftovers(directory: Path) -> None:
 
 
 def _sweep_caches(directory: Path) -> None:
-    for name in CACHES:
-        for left in (directory / "cache" / name).glob(".tmp-*"):
+    for cache in (directory / "cache" / name for name in CACHES):
+        sweep_temporaries(cache)
+        for left in cache.glob(".tmp-*"):
             shutil.rmtree(left, ignore_errors=True)
 
 

@@ -4,7 +4,6 @@ The bytes of record are those of the object in S3. Two extracts of equal content
 parquet writer) have one digest; the first one stored stays, so that its SHA-256 names the content for good.
 """
 
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from common.extract import run as extract
 from common.minio_client import ObjectStore
 from common.paths import state_dir
 from common.postgres import Postgres
-from common.publish import settle, sweep_temporaries
+from common.publish import settle
 from common.stored import download_parquet
 
 
@@ -38,7 +37,7 @@ def take(postgres: Postgres, store: ObjectStore, wanted: Wanted, latest_key: str
 
     Raises EmptyExtract and InvalidData before anything is published.
     """
-    with tempfile.TemporaryDirectory(dir=_swept(_cache()), prefix=".tmp-") as directory:
+    with tempfile.TemporaryDirectory(dir=_cache(), prefix=".tmp-") as directory:
         found = extract(postgres, wanted, Path(directory) / "snapshot.parquet")
         store.ensure_bucket()
         key = f"{latest_key.removesuffix('.parquet')}/{found.digest}.parquet"
@@ -76,11 +75,3 @@ def _cache() -> Path:
 def _cached(uri: str) -> Path:
     """By the last part of the URI, which is a digest."""
     return _cache() / uri.rsplit("/", 1)[1]
-
-
-def _swept(cache: Path) -> Path:
-    # What killed extracts and downloads left; nobody else is at it while we hold the run's lock.
-    sweep_temporaries(cache)
-    for left in cache.glob(".tmp-*"):
-        shutil.rmtree(left, ignore_errors=True)
-    return cache

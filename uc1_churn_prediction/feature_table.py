@@ -6,7 +6,6 @@ equal in every order. What the columns are stands in the file's own metadata: wh
 
 import contextlib
 import json
-import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -236,11 +235,9 @@ def as_times(frame: "pd.DataFrame", event_time: str | None) -> "pd.Series":
 
 @contextlib.contextmanager
 def _directory() -> Iterator[Path]:
-    """A directory for the length of a block. Customers' rows never lie where no later run would remove them."""
+    """A directory for the length of a block, where the lock's next holder removes what a killed run leaves."""
     cache = state_dir() / "cache" / "features"
     cache.mkdir(parents=True, exist_ok=True)
-    for left in cache.glob(".tmp-*"):  # of killed ones: nobody else is at it while we hold the run's lock
-        shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix=".tmp-") as directory:
         yield Path(directory)
 

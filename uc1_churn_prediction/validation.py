@@ -40,8 +40,6 @@ def validate(
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     pages = state_dir() / "cache" / "data_docs" / _pages_name(raw, suite)
     pages.parent.mkdir(parents=True, exist_ok=True)
-    for left in pages.parent.glob(".tmp-*"):  # of a killed run
-        shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=pages.parent, prefix=".tmp-") as work:
         results = _evaluate(path, raw, suite, Path(work), made)
         shutil.rmtree(pages, ignore_errors=True)

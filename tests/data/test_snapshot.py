@@ -90,14 +90,3 @@ def test_an_empty_table_is_refused_and_nothing_is_published(
         take(postgres, store, filled)
     assert keys(store) == before
     assert len(list((own_state / "cache" / "snapshots").iterdir())) == 1
-
-
-def test_what_a_killed_extract_left_is_swept(
-    postgres: Postgres, store: ObjectStore, filled: Schema, own_state: Path
-) -> None:
-    left = own_state / "cache" / "snapshots" / ".tmp-killed"
-    left.mkdir(parents=True)
-    (left / "snapshot.parquet").write_bytes(b"half")
-    left.with_name(".tmp-download").write_bytes(b"half")
-    taken = take(postgres, store, filled)
-    assert list(left.parent.iterdir()) == [taken.path]

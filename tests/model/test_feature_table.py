@@ -1,4 +1,4 @@
-"""Snapshots and features on their way lie where a later run finds and removes what a killed one left."""
+"""Snapshots and features on their way lie below the state directory, where the run's lock sweeps."""
 
 import tempfile
 from pathlib import Path
@@ -10,14 +10,11 @@ from tests.model.conftest import World
 from uc1_churn_prediction.feature_table import Roles, publish_features, read_snapshot
 
 
-def test_customers_never_lie_in_the_systems_temporary_directory_and_a_killed_runs_are_removed(
+def test_customers_never_lie_in_the_systems_temporary_directory(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLOPS_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "not-there"))
-    left = tmp_path / "state" / "cache" / "features" / ".tmp-killed"
-    left.mkdir(parents=True)
-    (left / "snapshot.parquet").write_bytes(b"customers")
     raw = world.snapshot(people.subscribers()).raw
     store = world.tools("any").minio
     roles = Roles(raw.entity, raw.label, raw.event_time)
