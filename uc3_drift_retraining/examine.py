@@ -41,10 +41,10 @@ class Side:
     rows: int
 
 
-def of_log(tools: "Tools", champion: Version, after: str) -> DriftReport:
-    """The requests since that object of the log; a report without a window where they are too few."""
+def of_log(tools: "Tools", champion: Version, after: str, until: str | None = None) -> DriftReport:
+    """The requests since that object of the log (up to another); a report without a window where they are too few."""
     uc3, prediction_log = tools.settings.uc3, sources.prediction_log(tools)
-    names = prediction_log.since(after)
+    names = tuple(name for name in prediction_log.since(after) if until is None or name <= until)
     rows = sources.answered_rows(prediction_log, names, uc3.min_rows)
     if rows < uc3.min_rows:
         return unexamined(tools, champion, rows)

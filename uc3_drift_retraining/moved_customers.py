@@ -11,6 +11,7 @@ from common.minio_errors import NoSuchObject
 from common.registry import Version
 from common.serving_manifests import service_name
 from uc3_drift_retraining import comparands, sources, windows
+from uc3_drift_retraining.results import DriftReport
 
 if TYPE_CHECKING:
     from common.tools import Tools
@@ -31,12 +32,17 @@ def is_due(tools: "Tools") -> bool:
     return _url(tools) != "" and not tools.kserve.is_in_canary(uc1.namespace, service_name(uc1.model_name))
 
 
-def begun(tools: "Tools") -> str | None:
-    """Where in the log a run began to send, which was killed before it could examine them; None where none did."""
-    after = _noted(tools).get("after")
-    if after is None or not is_due(tools) or windows.position(tools) > after:
-        return None
-    return str(after)
+def unfinished(tools: "Tools") -> str | None:
+    """Where in the log a run began to send, which was killed before they were examined; None where none was."""
+    noted = _noted(tools) if tools.settings.uc3.replay.table else {}
+    return None if noted.get("window") else noted.get("after")
+
+
+def note_found(tools: "Tools") -> None:
+    """Note those whom a run had sent and examined, which was killed before it could."""
+    last = windows.newest(tools)
+    if last and last.replayed and last.after == unfinished(tools):
+        note(tools, last)
 
 
 def wait_until_quiet(tools: "Tools") -> None:
@@ -52,33 +58,34 @@ def wait_until_quiet(tools: "Tools") -> None:
         time.sleep(POLL_SECONDS)
 
 
-def send(tools: "Tools", champion: Version, begun: str | None) -> str:
+def send(tools: "Tools", champion: Version) -> str:
     """Send them and wait until the log has them; returns the position in the log before the first.
 
-    The position is noted first: what a killed run had sent is part of the window that `begun` begins.
+    The position is noted first: what a killed run had sent is nobody's window, and all are sent anew.
     """
-    before = _position(tools) if begun is None else begun
-    _note(tools, champion, after=before, window="")
-    asked, there = rows(tools, champion), _logged(tools, before)
+    if unfinished(tools) is not None:
+        log.warning("a killed run had begun to send; what the log got since then is left out")
+    before = _position(tools)
+    _note(tools, champion.version, after=before, window="")
+    asked = rows(tools, champion)
     log.info("sending moved customers", table=tools.settings.uc3.replay.table, rows=len(asked))
     service = service_name(tools.settings.uc1.model_name)
     with tools.traffic.during(_url(tools), service, lambda: asked) as sent:
         answered = _until_sent(tools, sent, len(asked))
-    _until_logged(tools, before, there, answered)
+    _until_logged(tools, before, int(ARRIVED * answered))
     return before
 
 
-def note(tools: "Tools", champion: Version, window: str) -> None:
-    """Say that they were sent, and examined: whoever is killed before that sends them again, and finds them."""
-    replay = tools.settings.uc3.replay
-    tools.context.effect("traffic", service_name(champion.name), table=replay.table, rows=replay.rows, window=window)
-    _note(tools, champion, window=window)  # after its effect: nobody looks here again
+def note(tools: "Tools", report: DriftReport) -> None:
+    """Say that they were sent, and examined: no later run sends them again."""
+    replay, service = tools.settings.uc3.replay, service_name(report.model_name)
+    tools.context.effect("traffic", service, table=replay.table, rows=replay.rows, window=report.window)
+    _note(tools, report.champion, window=report.window)  # after its effect: nobody looks here again
 
 
-def _note(tools: "Tools", champion: Version, **more: str) -> None:
+def _note(tools: "Tools", champion: str, **more: str) -> None:
     replay = tools.settings.uc3.replay
-    said = {"table": replay.table, "rows": replay.rows, "champion": champion.version, **more}
-    tools.minio.put_json(_key(tools), said)
+    tools.minio.put_json(_key(tools), {"table": replay.table, "rows": replay.rows, "champion": champion, **more})
 
 
 def _noted(tools: "Tools") -> dict[str, Any]:
@@ -115,19 +122,13 @@ def _until_sent(tools: "Tools", sent: "Sent", wanted: int) -> int:
     return sent.by_code.get(sources.ANSWERED, 0)
 
 
-def _until_logged(tools: "Tools", before: str, there: int, answered: int) -> None:
-    wanted, end = there + int(ARRIVED * answered), time.monotonic() + LOG_SECONDS
+def _until_logged(tools: "Tools", before: str, wanted: int) -> None:
+    prediction_log, end = sources.prediction_log(tools), time.monotonic() + LOG_SECONDS
     while time.monotonic() < end:
-        if _logged(tools, before, wanted) >= wanted:
+        if sources.answered_rows(prediction_log, prediction_log.since(before), wanted) >= wanted:
             return
         time.sleep(POLL_SECONDS)
-    log.warning("not all that was sent is in the log yet", answered=answered)
-
-
-def _logged(tools: "Tools", after: str, enough: int = 1 << 62) -> int:
-    """Answered rows in the log since an object of it; may stop to count where they are enough."""
-    prediction_log = sources.prediction_log(tools)
-    return sources.answered_rows(prediction_log, prediction_log.since(after), enough)
+    log.warning("not all that was sent is in the log yet", answered=wanted)
 
 
 def _key(tools: "Tools") -> str:

@@ -42,8 +42,9 @@ def run(tools: Tools) -> DriftReport:
     from uc3_drift_retraining import moved_customers, windows
 
     champion = champion_of(tools)
+    moved_customers.note_found(tools)
     moved_customers.wait_until_quiet(tools)
-    report = seen(tools, champion)
+    report = with_moved_customers(tools, champion, examined(tools, champion))
     if report.repeated:
         windows.note(tools, report, made=False)
     told(tools, report)
@@ -62,20 +63,9 @@ def champion_of(tools: Tools) -> "Version":
     return champion
 
 
-def seen(tools: Tools, champion: "Version") -> DriftReport:
-    """What is new; where a run was killed while it sent moved customers, what it and this one send."""
-    from uc3_drift_retraining import examine, moved_customers, windows
-
-    begun = moved_customers.begun(tools)
-    if begun is None:
-        return with_moved_customers(tools, champion, examined(tools, champion))
-    before = windows.newest(tools) or examine.unexamined(tools, champion, 0)
-    return after_replay(tools, champion, before, begun)
-
-
 def examined(tools: Tools, champion: "Version") -> DriftReport:
     """What is new, held against the reference; the last report again where nothing is, if it still is about today."""
-    from uc3_drift_retraining import comparands, examine, windows
+    from uc3_drift_retraining import comparands, examine, moved_customers, windows
 
     if tools.settings.uc3.current != "log":
         report = examine.of_named(tools, champion)
@@ -84,7 +74,8 @@ def examined(tools: Tools, champion: "Version") -> DriftReport:
     repeated = windows.repeated(last, champion, comparands.rules_of(tools))
     # Under other rules the same rows are looked at again; a new champion begins with what is new.
     anew = last is not None and repeated is None and last.champion_digest == champion.digest
-    report = examine.of_log(tools, champion, last.after if last and anew else windows.position(tools))
+    after = last.after if last and anew else windows.position(tools)
+    report = examine.of_log(tools, champion, after, until=moved_customers.unfinished(tools))
     return finished(tools, champion, report) if report.window else repeated or report
 
 
@@ -92,26 +83,23 @@ def with_moved_customers(tools: Tools, champion: "Version", report: DriftReport)
     """Where nothing has drifted and somebody is to be sent: what is found then."""
     from uc3_drift_retraining import moved_customers
 
-    if not moved_customers.is_due(tools):
+    if report.has_drifted or not moved_customers.is_due(tools):
         return report
-    if report.replayed:  # by a run that was killed before it could note it
-        moved_customers.note(tools, champion, report.window)
-    return report if report.has_drifted or report.replayed else after_replay(tools, champion, report)
+    return after_replay(tools, champion, report)
 
 
-def after_replay(tools: Tools, champion: "Version", before: DriftReport, begun: str | None = None) -> DriftReport:
+def after_replay(tools: Tools, champion: "Version", before: DriftReport) -> DriftReport:
     """Send the moved customers and examine what was logged since; what was found before is said in the report."""
     from uc3_drift_retraining import examine, moved_customers
 
-    position = moved_customers.send(tools, champion, begun)
-    report = examine.of_log(tools, champion, position)
+    report = examine.of_log(tools, champion, moved_customers.send(tools, champion))
     if not report.window:
         return before
     replay = tools.settings.uc3.replay
     said = f"{replay.rows:,} customers of table {replay.table}, as traffic: this model was not asked about them before"
     report = report.model_copy(update={"replayed": said, "before_replay": before.summary()})
     kept = finished(tools, champion, report)
-    moved_customers.note(tools, champion, kept.window)
+    moved_customers.note(tools, kept)
     return kept
 
 
