@@ -25,8 +25,10 @@ ORDERS = (
     ("none", "low", "medium", "high"), ("never", "rarely", "sometimes", "often", "always"),
     ("primary", "secondary", "tertiary"), ("blue", "silver", "gold", "platinum"),
 )  # fmt: skip
+GONE = re.compile(r"churn|attrit|exited|cancel", re.IGNORECASE)  # said by one of the values of a status
 UNKNOWN_WORDS = frozenset({"unknown", "other", "na", "n/a", "none", "?", ""})
 MAX_SET = 20
+MAX_STATES = 6
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def propose(facts: Sequence[ColumnFacts], *, label: str | None = None, entity: s
     why: dict[str, str] = {}
     entity = entity or _entity(facts, why)
     label = label or _label([each for each in facts if each.name != entity], why)
-    positive = _positive(by_name[label], why) if label in by_name else None
+    positive = _positive(by_name[label], why) if label in by_name else True
     event_time = _event_time(facts, why)
     sensitive = tuple(each.name for each in facts if SENSITIVE_NAME.search(each.name) and 1 < each.distinct <= 100
                       and each.name not in (entity, label))  # fmt: skip
@@ -82,18 +84,35 @@ def _entity(facts: Sequence[ColumnFacts], why: dict[str, str]) -> str | None:
 
 
 def _label(facts: Sequence[ColumnFacts], why: dict[str, str]) -> str | None:
-    """A column of two values, best one that is named like a label; among equals the last, where labels mostly stand."""
-    two = [each for each in facts if len(each.values) == 2 and each.known == each.rows]
-    if not two:
+    """A column of two values, best one that is named like a label; among equals the last, where labels mostly stand.
+
+    Or a status, where nothing of two values has so clear a name: a few values of which one says that they are gone.
+    """
+    fitting = [each for each in facts if each.known == each.rows and (len(each.values) == 2 or _is_status(each))]
+    if not fitting:
         why["label"] = "no column has exactly two values in every row: set it, or make one in a query"
         return None
-    ranked = sorted(enumerate(two), key=lambda item: (
-        bool(STRONG_NAME.search(item[1].name)), bool(LABEL_NAME.search(item[1].name)), item[0]))  # fmt: skip
-    best = ranked[-1][1]
-    others = [each.name for _, each in reversed(ranked[:-1])][:6]
-    named = "its name says so" if LABEL_NAME.search(best.name) else "a guess: the last column of two values"
-    why["label"] = f"two values, {' and '.join(best.values)}; {named}" + (f"; or {', '.join(others)}" if others else "")
+    *others, best = sorted(fitting, key=_fitness)
+    names = [each.name for each in reversed(others)][:6]
+    why["label"] = _why_label(best) + (f"; or {', '.join(names)}" if names else "")
     return best.name
+
+
+def _fitness(facts: ColumnFacts) -> tuple[bool, bool, bool]:
+    """How well a column fits as the label, worst first."""
+    return bool(STRONG_NAME.search(facts.name)), _is_status(facts), bool(LABEL_NAME.search(facts.name))
+
+
+def _is_status(facts: ColumnFacts) -> bool:
+    few = facts.kind == "text" and 2 < facts.distinct == len(facts.values) <= MAX_STATES
+    return few and sum(bool(GONE.search(value)) for value in facts.values) == 1
+
+
+def _why_label(facts: ColumnFacts) -> str:
+    if len(facts.values) > 2:
+        return f"one of {', '.join(facts.values)} says it; the others count as no"
+    named = "its name says so" if LABEL_NAME.search(facts.name) else "a guess: the last column of two values"
+    return f"two values, {' and '.join(facts.values)}; {named}"
 
 
 def _positive(facts: ColumnFacts, why: dict[str, str]) -> Any:

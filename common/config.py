@@ -8,6 +8,7 @@ import contextlib
 import difflib
 import functools
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -37,6 +38,7 @@ KNOWN_DEFAULTS = {
     "airflow", "argocd", "example", "test", "root", "default", "12345678", "123456789", "marquez",
 }  # fmt: skip
 SHORTEST_SECRET = 8
+TYPES = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "a text"}
 NO_USERS = Layer("the laptop has no users", {"traffic": {"source": "replay"}})
 AT_HOME = Layer("development", {"uc5": {"show_people": True}})
 NEEDS_REMOTE = {
@@ -132,12 +134,15 @@ def _validated(values: dict[str, Any]) -> Settings:
         return Settings(**sections)
     except ValidationError as error:
         raise ConfigError(
-            _printable(_sentence(error.errors()[0])), "`python -m common config --origin` shows every key."
+            _printable(_sentence(error.errors())), "`python -m common config --origin` shows every key."
         ) from None
 
 
-def _sentence(problem: Any) -> str:
+def _sentence(problems: Sequence[Any]) -> str:
+    problem = problems[0]
     path = ".".join(str(part) for part in problem["loc"])
+    if choices := _choices(problems):
+        return f"The setting {path.rpartition('.')[0]} is wrong: Input should be {' or '.join(choices)}."
     if problem["type"] != "extra_forbidden":
         return f"The setting {path} is wrong: {problem['msg'].removeprefix('Value error, ')}."
     names = list(_fields_at(problem["loc"][:-1]))
@@ -145,6 +150,13 @@ def _sentence(problem: Any) -> str:
     known = f" Known here: {', '.join(names)}." if names else ""
     meant = f" Did you mean {near[0]}?" if near else known
     return f"There is no setting {path}.{meant}"
+
+
+def _choices(problems: Sequence[Any]) -> list[str]:
+    """What a setting of several types may be, by the ends of their locations."""
+    place = problems[0]["loc"][:-1]
+    ends = [str(each["loc"][-1]) for each in problems if each["loc"][:-1] == place]
+    return [TYPES[end] for end in ends] if len(ends) > 1 and set(ends) <= set(TYPES) else []
 
 
 def _printable(text: str) -> str:

@@ -3,6 +3,8 @@
 import contextlib
 import os
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,6 +49,24 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def scratch(parent: Path) -> Iterator[Path]:
+    """A directory for the length of a block, for commands that take no lock; what killed ones left there goes first."""
+    parent.mkdir(parents=True, exist_ok=True)
+    for left in parent.glob(".tmp-*"):
+        if not _is_in_use(left):
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=parent, prefix=f".tmp-{os.getpid()}-") as directory:
+        yield Path(directory)
+
+
+def _is_in_use(directory: Path) -> bool:
+    import psutil
+
+    pid = directory.name.split("-")[1]
+    return pid.isdecimal() and psutil.pid_exists(int(pid))
 
 
 def sweep_temporaries(directory: Path) -> int:

@@ -5,7 +5,6 @@ one before. Names are quoted, so that spaces, quotes, reserved words and any alp
 """
 
 import hashlib
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from common import names
 from common.errors import ConfigError, InvalidData, UsageError
 from common.names import BadName
 from common.postgres import KEEPALIVES
+from common.publish import scratch
 from common.settings import Postgres as Section
 from embedded import table_file, table_types
 from embedded.seed import TABLES
@@ -43,14 +43,13 @@ class Loaded:
         return [f"table {self.table}: {self.rows:,} rows, {len(self.columns)} columns", *each, *self.notes]
 
 
-def load(section: Section, path: Path, table: str, scratch: Path) -> Loaded:
+def load(section: Section, path: Path, table: str, cache: Path) -> Loaded:
     """Make or replace `table`. Raises InvalidData, UsageError or ConfigError with the database as it was."""
     refuse_name(table)
-    scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=scratch, prefix=".tmp-load-") as work:
-        database = table_file.connect(Path(work))
+    with scratch(cache) as work:
+        database = table_file.connect(work)
         try:
-            file = table_file.read(database, path, Path(work))
+            file = table_file.read(database, path, work)
             columns = table_types.typed(database, file) if file.is_text else table_types.declared(file)
             columns, notes = _named(columns)
             _write(section, database, table, columns, path)

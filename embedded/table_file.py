@@ -60,7 +60,7 @@ def connect(work: Path) -> Any:
 
     database = duckdb.connect(str(work / "file.duckdb"))
     database.execute(f"SET memory_limit = '{MEMORY}'; SET threads = 2; SET TimeZone = 'UTC'")
-    # It takes minutes over the words for what is missing, once for each of a thousand columns.
+    # DuckDB's optimizer of IN takes minutes over the words for what is missing, once for each of a thousand columns.
     database.execute("SET disabled_optimizers = 'in_clause'")
     database.execute(f"SET temp_directory = '{_quoted(str(work / 'spill'))}'")
     return database

@@ -150,7 +150,7 @@ def _write_sorted(unsorted: Path, path: Path, metadata: dict[str, Any]) -> None:
     written = pq.read_schema(unsorted)
     schema = written.with_metadata({METADATA: json.dumps(metadata, sort_keys=True).encode()})
     query = f"SELECT * FROM {parquet(unsorted, len(schema))} ORDER BY c0, c1"  # noqa: S608 - a file of ours, columns are c0, c1, ...
-    with database() as connection, pq.ParquetWriter(path, schema, write_page_checksum=True) as writer:
+    with database(path.parent) as connection, pq.ParquetWriter(path, schema, write_page_checksum=True) as writer:
         for batch in connection.sql(query).to_arrow_reader(SORTED_ROWS):
             columns = [column.cast(kind) for column, kind in zip(batch.columns, schema.types, strict=True)]
             writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from churn.columns import ColumnFacts, Kind
-from common.paths import state_dir
 
 MEMORY = "600MB"
 COLUMNS_AT_ONCE = 25
@@ -18,13 +17,11 @@ NUMBER = r"\s*[+-]?(0|[1-9]\d*)?(\.\d*)?([eE][+-]?\d+)?\s*"
 
 
 @contextlib.contextmanager
-def database() -> Iterator[Any]:
-    """A DuckDB that keeps to its memory and spills beside our other caches."""
+def database(directory: Path) -> Iterator[Any]:
+    """A DuckDB that keeps to its memory and spills into a directory, where somebody removes what a kill leaves."""
     import duckdb
 
-    cache = state_dir() / "cache" / "duckdb"
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache, prefix=".tmp-") as spill, duckdb.connect() as connection:
+    with tempfile.TemporaryDirectory(dir=directory, prefix=".tmp-") as spill, duckdb.connect() as connection:
         connection.execute(f"SET memory_limit = '{MEMORY}'; SET threads = 2; SET TimeZone = 'UTC'")
         connection.execute(f"SET temp_directory = '{literal(spill)}'")
         yield connection
@@ -39,7 +36,7 @@ def measure(path: Path, names: Iterable[str] | None = None) -> tuple[ColumnFacts
     places = {name: at for at, name in enumerate(schema.names)}
     distinct = "count(DISTINCT {0})" if pq.read_metadata(path).num_rows <= EXACT_ROWS else "approx_count_distinct({0})"
     found: list[ColumnFacts] = []
-    with database() as connection:
+    with database(path.parent) as connection:
         source = parquet(path, len(schema.names))
         for first in range(0, len(wanted), COLUMNS_AT_ONCE):
             part = [
@@ -49,49 +46,50 @@ def measure(path: Path, names: Iterable[str] | None = None) -> tuple[ColumnFacts
             asked = ", ".join(_counts(column, kind, distinct) for _, column, kind in part)
             counts = _rows(connection, f"SELECT count(*), {asked} FROM {source}")  # noqa: S608 (c0, c1, ...)
             rows, *each = counts[0]
-            for at, (name, column, (kind, whole)) in enumerate(part):
-                counted = _Counted(*each[6 * at : 6 * at + 6])
-                found.append(_facts(connection, source, (name, column, kind, whole), rows, counted))
+            for at, column in enumerate(part):
+                counted = _Counted(*each[7 * at : 7 * at + 7])
+                found.append(_facts(connection, source, column, rows, counted))
     return tuple(found)
 
 
 class _Counted:
-    def __init__(self, nulls: int, blanks: int, numbers: int, distinct: int, low: Any, high: Any) -> None:
+    def __init__(
+        self, nulls: int, blanks: int, numbers: int, distinct: int, fractions: int, low: Any, high: Any
+    ) -> None:
         self.nulls, self.blanks, self.numbers, self.distinct = nulls, blanks, numbers, distinct
-        self.low, self.high = low, high
+        self.fractions, self.low, self.high = fractions, low, high
 
 
-def kind_of(arrow: Any) -> tuple[Kind, bool]:
-    """What an Arrow type is to us, and whether it is of whole numbers."""
+def kind_of(arrow: Any) -> Kind:
+    """What an Arrow type is to us."""
     import pyarrow.types as t
 
     if t.is_boolean(arrow):
-        return "boolean", False
+        return "boolean"
     if t.is_integer(arrow) or t.is_floating(arrow) or t.is_decimal(arrow):
-        return "number", t.is_integer(arrow)
+        return "number"
     if t.is_temporal(arrow):
-        return "time", False
-    return ("text" if t.is_string(arrow) or t.is_large_string(arrow) else "other"), False
+        return "time"
+    return "text" if t.is_string(arrow) or t.is_large_string(arrow) else "other"
 
 
-def _counts(column: str, said: tuple[Kind, bool], distinct: str) -> str:
-    kind, _ = said
+def _counts(column: str, kind: Kind, distinct: str) -> str:
     text, number = kind == "text", kind == "number"
     value = f"CAST({column} AS DOUBLE)"
     finite = f"CASE WHEN isfinite({value}) THEN {value} END"
+    rows = "count(*) FILTER (WHERE {})".format  # count_if is NULL where all values are
     return ", ".join((
-        f"count(*) - count({column})" + (f" + count_if(isnan({value}))" if number else ""),
-        f"count_if(trim({column}) = '')" if text else "0",
-        f"count_if(regexp_full_match({column}, '{NUMBER}') AND trim({column}) <> '')" if text else "0",
+        f"count(*) - count({column})" + (f" + {rows(f'isnan({value})')}" if number else ""),
+        rows(f"trim({column}) = ''") if text else "0",
+        rows(f"regexp_full_match({column}, '{NUMBER}') AND trim({column}) <> ''") if text else "0",
         distinct.format(column) if kind != "other" else "0",
+        rows(f"{value} <> floor({value})") if number else "0",
         f"min({finite})" if number else "NULL", f"max({finite})" if number else "NULL",
     ))  # fmt: skip
 
 
-def _facts(
-    connection: Any, source: str, column: tuple[str, str, Kind, bool], rows: int, counted: _Counted
-) -> ColumnFacts:
-    name, at, kind, whole = column
+def _facts(connection: Any, source: str, column: tuple[str, str, Kind], rows: int, counted: _Counted) -> ColumnFacts:
+    name, at, kind = column
     distinct, values = counted.distinct, ()
     if kind in ("number", "boolean", "text") and distinct <= 2 * LISTED_VALUES:
         said = f"FROM {source} WHERE {_says(at, kind)} GROUP BY 1 ORDER BY n DESC, 1"
@@ -99,6 +97,7 @@ def _facts(
         distinct, values = len(listed), tuple(value for value, _ in listed[:LISTED_VALUES])
     elif distinct > NEARLY_UNIQUE * rows:
         distinct = _rows(connection, f"SELECT count(DISTINCT {at}) FROM {source}")[0][0]  # noqa: S608 - columns are c0, c1, ...: no name of the table is in it
+    whole = kind == "number" and not counted.fractions
     return ColumnFacts(
         name, kind, rows, counted.nulls, distinct, whole, counted.low, counted.high, counted.blanks, counted.numbers,
         values,

@@ -11,7 +11,6 @@ import argparse
 import json
 import re
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -79,15 +78,14 @@ def _facts(source: "Source", config: Path | None) -> Any:
     from common.extract import run as extract
     from common.paths import state_dir
     from common.postgres import Postgres
+    from common.publish import scratch
     from uc1_churn_prediction.measured import measure
 
     settings = load_settings(config_file=config)
     if platform.ensure_up(settings, {"postgres"}, no_start=False):
         settings = load_settings(config_file=config)
-    cache = state_dir() / "cache" / "profile"
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache, prefix=".tmp-") as directory:
-        found = extract(Postgres(settings.postgres), Wanted(source), Path(directory) / "table.parquet")
+    with scratch(state_dir() / "cache" / "profile") as directory:
+        found = extract(Postgres(settings.postgres), Wanted(source), directory / "table.parquet")
         return measure(found.path)
 
 

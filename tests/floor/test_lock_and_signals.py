@@ -10,7 +10,6 @@ import psutil
 import pytest
 
 from common.ledger import Ledger
-from common.lock import CACHES
 from tests.floor.conftest import ToyWorld, wait_for
 
 
@@ -82,13 +81,13 @@ def test_a_signal_stops_the_run_cleanly_with_its_own_code(toy: ToyWorld, number:
 
 def test_what_a_killed_run_left_in_the_caches_is_swept_by_the_next(toy: ToyWorld) -> None:
     cache = toy.state / "cache"
-    for name in CACHES:
+    for name in (caches := ("data_docs", "features", "snapshots")):
         (cache / name / ".tmp-killed").mkdir(parents=True)
         (cache / name / ".tmp-killed" / "snapshot.parquet").write_bytes(b"customers")
         (cache / name / ".tmp-download").write_bytes(b"half")
         (cache / name / "whole.parquet").write_bytes(b"whole")
     assert toy.run().returncode == 0
-    assert sorted(path.name for path in cache.rglob("*") if path.is_file()) == ["whole.parquet"] * len(CACHES)
+    assert sorted(path.name for path in cache.rglob("*") if path.is_file()) == ["whole.parquet"] * len(caches)
 
 
 def test_a_step_over_its_deadline_exits_124_and_says_which(toy: ToyWorld) -> None:

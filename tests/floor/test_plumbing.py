@@ -12,7 +12,7 @@ from common.errors import DeadlineExceeded
 from common.keys import code_digest
 from common.paths import ROOT
 from common.process import CommandFailed, run_command
-from common.publish import sweep_temporaries, whole_file, write_atomically
+from common.publish import scratch, sweep_temporaries, whole_file, write_atomically
 from tests.floor.conftest import wait_for
 
 SCRIPTS = sorted([*ROOT.glob("uc*/uc*_*.py"), *ROOT.glob("uc*/run_pipeline.py"), ROOT / "run_all.py"])
@@ -43,6 +43,29 @@ def test_what_a_killed_writer_left_is_swept(tmp_path: Path) -> None:
     (tmp_path / ".gitignore").write_text("kept")
     assert sweep_temporaries(tmp_path) == 1
     assert [path.name for path in tmp_path.iterdir()] == [".gitignore"]
+
+
+def test_a_file_is_no_more_open_than_the_users_umask_lets_it(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        write_atomically(tmp_path / "private", b"")
+        os.umask(0o022)
+        write_atomically(tmp_path / "usual", b"")
+    finally:
+        os.umask(before)
+    assert {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {"private": 0o600, "usual": 0o644}
+
+
+def test_what_a_killed_command_without_a_lock_left_goes_and_what_another_one_works_in_stays(tmp_path: Path) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    (tmp_path / f".tmp-{ended.pid}-killed").mkdir()
+    (tmp_path / f".tmp-{ended.pid}-killed" / "table.parquet").write_bytes(b"customers")
+    (tmp_path / f".tmp-{os.getppid()}-another").mkdir()
+    with scratch(tmp_path) as ours:
+        left = {path.name for path in tmp_path.iterdir()}
+        assert left == {ours.name, f".tmp-{os.getppid()}-another"}
+    assert not ours.exists()
 
 
 def test_a_command_over_its_deadline_is_ended_with_its_children(tmp_path: Path) -> None:

@@ -64,6 +64,7 @@ def write(directory: Path, text: str) -> Path:
         ("environment: ../../etc/passwd", "The setting environment is wrong"),
         ("postgres: {password_file: /dev/zero}", "larger than 65,536 bytes"),
         ("kubernetes: {embedded: [1]}", "The setting kubernetes.embedded is wrong"),
+        ("uc1: {positive_label: null}", "The setting uc1.positive_label is wrong: Input should be true or false or a"),
         ("uc1: {gate: {min_roc_auc: {x: 1}}}", "The setting uc1.gate.min_roc_auc is wrong"),
         ("uc1: {expectations: {ranges: {age: [1, old]}}}", "The setting uc1.expectations.ranges.age.1 is wrong"),
         ("uc1: {expectations: {rangse: {}}}", "There is no setting uc1.expectations.rangse. Did you mean ranges?"),

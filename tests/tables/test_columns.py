@@ -12,7 +12,7 @@ import yaml
 from churn.columns import choose_columns
 from churn.customers import UnfitForTraining
 from churn.features import FeatureColumns, as_features, as_labels
-from churn.proposal import propose
+from churn.proposal import Proposal, propose
 from churn.separation import separation
 from common.config import load_settings
 from common.postgres import Source
@@ -50,6 +50,15 @@ def test_inference_takes_what_can_be_learned_from_and_says_why_not_of_the_rest(p
         "note": "an id or free text: 290 values in 300 rows", "same": "constant: one value in every row",
         "nothing": "no value at all", "seen": "a time: turn it into an age or a count in a query",
     }  # fmt: skip
+
+
+def test_columns_without_any_value_of_any_type_have_none_and_say_so(tmp_path: Path) -> None:
+    kinds = {"whole": pa.int64(), "real": pa.float64(), "flag": pa.bool_(), "text": pa.string(), "day": pa.date32()}
+    table = {name: pa.nulls(300, kind) for name, kind in kinds.items()} | {"spend": pa.array(np.linspace(1, 90, 300))}
+    pq.write_table(pa.table(table), tmp_path / "t.parquet")
+    facts = measure(tmp_path / "t.parquet")
+    assert [(each.nulls, each.known, each.distinct) for each in facts if each.name in kinds] == [(300, 0, 0)] * 5
+    assert dict(choose_columns(facts).left_out) == dict.fromkeys(kinds, "no value at all")
 
 
 def test_named_columns_are_taken_in_that_order_and_a_missing_one_is_refused_by_name(path: Path) -> None:
@@ -139,6 +148,42 @@ def test_the_proposal_for_a_well_known_table_finds_its_id_and_its_label_and_load
     assert (uc1.numeric, uc1.categorical) == (proposal.columns.numeric, proposal.columns.categorical)
     assert uc1.model_name == f"{name}-predictor"
     assert set(yaml.safe_load(file.read_text())["uc1"]) >= {"table", "event_time", "ordered", "expectations"}
+
+
+def proposed(tmp_path: Path, **columns: object) -> Proposal:
+    table = pd.DataFrame({"spend": np.linspace(1, 90, 300), "region": ["n", "s", "w"] * 100, **columns})
+    pq.write_table(pa.Table.from_pandas(table, preserve_index=False), tmp_path / "t.parquet")
+    return propose(measure(tmp_path / "t.parquet"))
+
+
+@pytest.mark.parametrize("name", ["EmployeeNumber", "Member No.", "emp_no", "POLICY NUM", "Kunden-Nr", "customer"])
+def test_whole_numbers_that_are_called_a_number_and_come_once_each_are_an_id(tmp_path: Path, name: str) -> None:
+    for numbers in (range(7, 607, 2), np.arange(7.0, 607.0, 2)):  # as of a file in which some had none
+        assert proposed(tmp_path, **{name: numbers, "left": ["yes", "no", "no"] * 100}).entity == name
+
+
+@pytest.mark.parametrize("name", ["piano", "Distinct Called Numbers", "Number of visits"])
+def test_other_numbers_are_none(tmp_path: Path, name: str) -> None:
+    found = proposed(tmp_path, **{name: range(7, 607, 2), "left": ["yes", "no", "no"] * 100})
+    assert (found.entity, name in found.columns.numeric) == (None, True)
+
+
+def test_a_status_that_says_of_some_that_they_are_gone_is_rather_the_label_than_any_two_values(tmp_path: Path) -> None:
+    status, married = ["Stayed", "Churned", "Joined"] * 100, ["Yes", "No"] * 150
+    found = proposed(tmp_path, **{"Customer Status": status, "Married": married})
+    assert (found.label, found.positive_label) == ("Customer Status", "Churned")
+    assert found.why["label"].endswith("the others count as no; or Married")
+    assert proposed(tmp_path, Status=status, churn=married).label == "churn"
+
+
+def test_where_nothing_could_be_the_label_the_proposal_loads_and_says_what_is_to_be_done(tmp_path: Path) -> None:
+    found = proposed(tmp_path)
+    assert (found.label, found.why["label"]) == (
+        None, "no column has exactly two values in every row: set it, or make one in a query"
+    )  # fmt: skip
+    file = tmp_path / "mine.yaml"
+    file.write_text(as_yaml(Source("mine"), found, 300))
+    assert load_settings(config_file=file).uc1.label is None
 
 
 def test_the_order_of_incomes_is_proposed_and_unknown_has_no_place_in_it(tmp_path: Path) -> None:

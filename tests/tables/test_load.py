@@ -157,3 +157,12 @@ def test_telco_totals_are_numbers_though_some_are_blank(loader: Loader, tmp_path
     assert types(loaded)["TotalCharges"] == "double precision"
     assert "blank texts became NULL" in notes(loaded)["TotalCharges"]
     assert types(loaded)["SeniorCitizen"] == "bigint"
+
+
+@pytest.mark.deep
+@pytest.mark.timeout(80)  # minutes, where DuckDB is let to optimize
+def test_a_thousand_columns_are_loaded(loader: Loader) -> None:
+    names, row = [f"c{number}" for number in range(1000)], ["1.5", "NA", "2020-01-31", "x"] * 250
+    loaded = loader.text("\n".join([",".join(names), *[",".join(row)] * 20]) + "\n")
+    assert (len(loaded.columns), loaded.rows) == (1000, 20)
+    assert [types(loaded)[name] for name in ("c0", "c2", "c999")] == ["double precision", "date", "text"]
