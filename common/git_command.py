@@ -23,7 +23,7 @@ from common.settings import Git as Section
 from common.transient import GIT_FINAL
 
 DEADLINE_SECONDS = 60
-CURL_SECONDS = 5  # of which a slow connection is judged by the mean
+CURL_SECONDS = 6  # that curl takes to notice a silence in the middle of an answer: it goes by the mean of some seconds
 LONGEST_SAID = 600
 BRANCH_RULES = re.compile(r"protected branch|hook declined|GH013|rule violations|push declined", re.IGNORECASE)
 UNTRUSTED = re.compile(r"SSL certificate|certificate verification", re.IGNORECASE)
@@ -47,7 +47,7 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 def git(where: Path, *args: str, env: Mapping[str, str] | None = None, input: bytes | None = None) -> str:
     """Run one git command in `where` and return what it printed. Raises CommandFailed."""
-    # Over HTTP git waits for ever for a server that has gone silent. curl looks at the speed of its last seconds.
+    # Over HTTP git waits for ever for a server that has gone silent.
     silent_seconds = max(1, round(patience(ANSWER_SECONDS - CURL_SECONDS)))
     silence = ("http.lowSpeedLimit=1", f"http.lowSpeedTime={silent_seconds}")
     settings = [part for each in (*FIXED, *silence) for part in ("-c", each)]

@@ -16,7 +16,7 @@ from typing import Any
 from common.digest import sha256_of
 from common.errors import InvalidData, StepFailed
 from common.logger import get_logger
-from common.minio_connection import Connection
+from common.minio_connection import StoreConnection
 from common.minio_errors import AlreadyThere, CorruptedBody, MissingBucketError, NoSuchObject
 from common.publish import whole_file
 
@@ -55,7 +55,7 @@ class Published:
     created: bool
 
 
-class ObjectStore(Connection):
+class ObjectStore(StoreConnection):
     """The project's bucket, to look into, to write and to read."""
 
     # Looking

@@ -29,8 +29,8 @@ NO_FILE = "/dev/null/none"
 FITTING_KEY = re.compile(r"[^/\x00-\x1f\x7f][^\x00-\x1f\x7f]{0,1000}")
 
 
-class Connection:
-    """The project's bucket. Keys are paths inside it; URIs are s3://<bucket>/<key>."""
+class StoreConnection:
+    """How the project's bucket is reached. Keys are paths inside it; URIs are s3://<bucket>/<key>."""
 
     def __init__(self, settings: Section) -> None:
         self.settings = settings

@@ -3,10 +3,13 @@
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from common import retry, transient
 from common.errors import AccessRefused, ConfigError, InvalidData, MlopsError, StepFailed, Unavailable
+from common.retry import headers_of
 from common.settings import Minio as Section
 from common.transient import Verdict, chain, kinds
 
@@ -16,7 +19,8 @@ REFUSED = {
 }  # fmt: skip
 MISSING = {"NoSuchKey", "404", "NotFound"}
 RUNNING_HINT = "Is it running? The embedded one: python -m embedded up"
-MISSING_HINT = "Look with `python -m common doctor`; a run with --force writes again what is missing."
+MISSING_HINT = "What a step wrote, a run with --force writes again; `python -m common doctor` shows the bucket."
+CLOCKS_MAY_DIFFER = timedelta(minutes=5)
 KEYS_HINT = "Set minio.access_key and MLOPS_MINIO__SECRET_KEY, or minio.secret_key_file."
 
 
@@ -106,17 +110,29 @@ def _translated(error: Exception, settings: Section, key: str) -> MlopsError:
         return AlreadyThere(f"s3://{settings.bucket}/{key} is there already.")
     if code == "NoSuchBucket" or (code in MISSING and not key):
         return MissingBucketError(f"There is no {where}.", "Create it, or set minio.bucket.")
-    if code in MISSING:
-        # What has no body, as the answer to a HEAD, does not say whether it is the object or its bucket.
+    if code == "NoSuchKey":
+        return NoSuchObject(f"There is no object {key} in {where}.", MISSING_HINT)
+    if code in MISSING:  # the answer to a HEAD has no body that says whether it is the object or its bucket
         return NoSuchObject(f"There is no object {key} in {where}, or no such bucket.", MISSING_HINT)
+    if code == "RequestTimeTooSkewed" or (code in REFUSED and _is_of_another_time(error)):
+        return ConfigError(f"The clocks of this machine and of {settings.url} differ too much.", "Set the clock.")
     if code in REFUSED:
         said = f"access key {settings.access_key or '(none)'} for {where} ({code})"
         return AccessRefused(f"S3 refused {said}.", KEYS_HINT)
-    if code == "RequestTimeTooSkewed":
-        return ConfigError(f"The clocks of this machine and of {settings.url} differ too much.", "Set the clock.")
     if retry.object_store.is_transient(error):
         return Unavailable(f"S3 at {settings.url} does not answer: {_sentence(error)}.", RUNNING_HINT)
     return StepFailed(f"S3 could not do it for {key or 'the bucket'} in {where}: {_sentence(error)}.")
+
+
+def _is_of_another_time(error: BaseException) -> bool:
+    """True where the answer's date is far from ours: S3 refuses such a signature, and to a HEAD says nothing more."""
+    for each in chain(error):
+        try:
+            their = parsedate_to_datetime(str(headers_of(each).get("date")))
+        except (TypeError, ValueError):
+            continue
+        return abs(datetime.now(UTC) - their) > CLOCKS_MAY_DIFFER
+    return False
 
 
 def _code(error: BaseException) -> str:

@@ -108,13 +108,14 @@ def _wait_seconds(state: "RetryCallState", *, scale: float) -> float:
 def retry_after_seconds(error: BaseException | None) -> float:
     """What Retry-After of the response that an error carries asks for (seconds or a date); 0 without one."""
     for each in chain(error):
-        for name, value in _headers(each).items():
+        for name, value in headers_of(each).items():
             if name.lower() == "retry-after":
                 return _seconds(str(value))
     return 0.0
 
 
-def _headers(error: BaseException) -> Mapping[str, Any]:
+def headers_of(error: BaseException) -> Mapping[str, Any]:
+    """The headers of the answer that an error is about; botocore's have names in lower case."""
     response = getattr(error, "response", None)
     if isinstance(response, Mapping):  # botocore
         found = response.get("ResponseMetadata", {}).get("HTTPHeaders")

@@ -1,5 +1,6 @@
 """Shows the fault matrix that the tests hold: docs/reference/faults.md, written by docs/generate.py."""
 
+from common.git_command import CURL_SECONDS
 from common.paths import ROOT
 from common.patience import ANSWER_SECONDS, CONNECT_SECONDS
 from common.retry import SECONDS, TRIES
@@ -39,10 +40,11 @@ hold for each cell:
 - **one sentence** that names the address of the service (or, with exit 1, the object) and says what to do; no
   traceback, no exit 70, no secret;
 - **it ends**: {TRIES} tries within {SECONDS:.0f} s. An attempt waits {CONNECT_SECONDS:g} s for a connection and
-  {ANSWER_SECONDS:g} s for an answer (`common/patience.py`), so that four fit. The tests run with a tenth of all of
-  these (`MLOPS_RETRY_SECONDS`, `MLOPS_TIMEOUT_SCALE`), and kill what does not end. `Retry-After` is waited for, where
-  the next try still falls into the {SECONDS:.0f} s. After a failure the run may take 10 s more, for the audit trail's
-  anchor;
+  {ANSWER_SECONDS:g} s for an answer (`common/patience.py`), so that four fit; git over HTTP waits
+  {ANSWER_SECONDS - CURL_SECONDS:g} s, and in the middle of an answer takes {CURL_SECONDS} s more to notice. The tests
+  run with a tenth of all of these (`MLOPS_RETRY_SECONDS`, `MLOPS_TIMEOUT_SCALE`), and kill what does not end.
+  `Retry-After` is waited for, where the next try still falls into the {SECONDS:.0f} s. After a failure the run may take
+  10 s more, for the audit trail's anchor;
 - **nothing is left behind**: versions and aliases in the registry, objects in S3, commits of the data and deployments
   repositories, the service, experiments and the Application in Kubernetes are before and after the cells of a step and
   a service the same, and the ledger has no new result of the step;
@@ -142,11 +144,19 @@ def _count(step: str, service: str, is_touched: bool) -> str:
 
 
 def _otherwise() -> str:
-    steps = {(step, service, each.why, each.code) for (step, service, _), each in OTHERWISE.items()}
-    lines = [f"- {NAMES[step]}, {service}: {why}; exit {code}." for step, service, why, code in sorted(steps)]
+    found: dict[tuple[str, str, str, int], list[str]] = {}
+    for (step, service, fault), each in OTHERWISE.items():
+        found.setdefault((step, service, each.why, each.code), []).append(fault)
+    lines = [f"- {NAMES[step]}, {service}, {_named(service, faults)}: {why}; exit {code}."
+             for (step, service, why, code), faults in sorted(found.items())]  # fmt: skip
     lines += [f"- {NAMES[step]}, {service}: only the audit trail's anchor is kept there; exit 0, and a warning."
               for step, service in sorted(ONLY_WELCOME)]  # fmt: skip
     return "\n".join([*lines, ""])
+
+
+def _named(service: str, faults: list[str]) -> str:
+    others = [fault for fault in SERVICES[service] if fault not in faults]
+    return f"*{', '.join(faults)}*" if len(faults) < len(others) else f"all but *{', '.join(others)}*"
 
 
 def _later() -> str:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -173,6 +174,22 @@ def test_wrong_keys_are_refused_by_name_and_without_the_secret(wrong: dict[str, 
         changed(store, **wrong).get_bytes("a")
     assert raised.value.exit_code == ExitCode.PERMISSION
     assert "hunter2" not in f"{raised.value.message} {raised.value.hint} {raised.value.__cause__}"
+
+
+@pytest.mark.parametrize("shift", [timedelta(days=-1), timedelta(days=1)], ids=str)
+def test_a_clock_that_is_far_off_is_the_reason_also_where_the_server_does_not_say_so(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch, shift: timedelta
+) -> None:
+    class Off(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Off":
+            return super().now(tz) + shift
+
+    nobody = changed(store, secret_key=SecretStr("hunter2"))
+    monkeypatch.setattr("common.minio_errors.datetime", Off)
+    for ask in (nobody.get_bytes, nobody.stat):
+        with pytest.raises(ConfigError, match=f"clocks of this machine and of {store.settings.url} differ too much"):
+            ask("a")
 
 
 def test_a_missing_bucket_is_a_matter_of_configuration_and_can_be_made(store: ObjectStore) -> None:

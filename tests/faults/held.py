@@ -77,7 +77,7 @@ def _is_tried(cell: Cell, seen: Seen) -> bool:
         # The relay of the run is at the same door; and nobody sees who knocks at a closed one.
         return cell.fault == "refused" or seen.strikes >= cell.expected.tries
     if (cell.service, cell.fault) == ("git", "stall"):
-        return 1 <= seen.tries <= cell.expected.tries  # curl looks at the last five seconds, and nobody scales those
+        return 1 <= seen.tries <= cell.expected.tries  # curl looks at the last seconds, and nobody scales those
     if cell.fault in ("black hole", "stall") and cell.expected.tries > 1:
         return 2 <= seen.tries <= cell.expected.tries  # as many as fit into the policy's time
     return seen.tries == cell.expected.tries
