@@ -6,7 +6,7 @@ from pathlib import Path
 
 from common.config import load_settings
 from common.ledger import Ledger, ledger_to_read
-from common.runner import result_of, static_key
+from common.runner import earlier, result_of, static_key
 from common.settings import Settings
 from common.step import Result, Step
 from common.turns import Turn, chosen, steps_of
@@ -28,7 +28,7 @@ def _verdict(
     step: Step, settings: Settings, ledger: Ledger | None, known: dict[type[Result], Result | None], force: bool
 ) -> str:
     last = ledger.latest_good(step.name) if ledger else None
-    inputs = [_known(wanted, ledger, known) for wanted in step.inputs()]
+    inputs = [_known(wanted, ledger, known, settings) for wanted in step.inputs()]
     known[step.output()] = None
     if force or last is None or None in inputs:
         return "runs" + (" (it is forced)" if force else " (nothing good is known of it)" if last is None else "")
@@ -41,10 +41,12 @@ def _verdict(
     return "runs each time, to see whether its source changed" if step.always else "unchanged, unless the world moved"
 
 
-def _known(wanted: type[Result], ledger: Ledger | None, known: dict[type[Result], Result | None]) -> Result | None:
+def _known(
+    wanted: type[Result], ledger: Ledger | None, known: dict[type[Result], Result | None], settings: Settings
+) -> Result | None:
     if wanted not in known:
-        event = ledger.latest_result(wanted.__name__) if ledger else None
-        known[wanted] = result_of(event, wanted) if event else None
+        found = earlier(ledger, wanted, settings) if ledger else None
+        known[wanted] = found[1] if found else None
     return known[wanted]
 
 

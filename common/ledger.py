@@ -108,9 +108,12 @@ class Ledger:
         """The newest good end of this step."""
         return self._first(EVENTS.c.kind == "step_ended", EVENTS.c.step == step, EVENTS.c.state.in_(GOOD))
 
-    def latest_result(self, result_type: str) -> Event | None:
-        """The newest good result of this type, whichever step made it."""
-        return self._first(EVENTS.c.kind == "step_ended", EVENTS.c.result_type == result_type, EVENTS.c.state.in_(GOOD))
+    def results(self, result_type: str) -> Iterator[Event]:
+        """Good results of this type, the newest first, whichever step made them."""
+        good = (EVENTS.c.kind == "step_ended", EVENTS.c.result_type == result_type, EVENTS.c.state.in_(GOOD))
+        with self._translated("read"), self._engine.connect() as connection:
+            for row in connection.execute(sa.select(EVENTS).where(*good).order_by(EVENTS.c.seq.desc())):
+                yield _event(row)
 
     def latest_done(self, step: str, before: int) -> Event | None:
         """The newest end of this step that made something, before a sequence number."""

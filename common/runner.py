@@ -126,14 +126,21 @@ class Runner:
     def _input(self, step: Step, wanted: type[Result]) -> Result:
         if wanted in self._results:
             return self._results[wanted]
-        event = self._ledger.latest_result(wanted.__name__)
-        if event is None:
+        found = earlier(self._ledger, wanted, self._tools.settings)
+        if found is None:
             raise UsageError(
-                f"{step.name} needs {wanted.__name__}, and no step has made one yet.",
+                f"{step.name} needs {wanted.__name__}, and {self._why_none(wanted)}.",
                 f"Run `python {step.path.parent.name}/run_pipeline.py --until {int(step.number) - 1:02}` first.",
             )
+        event, result = found
         log.info("taking an earlier result", type=wanted.__name__, of=event.step, age=_age(event.at))
-        return self._results.setdefault(wanted, result_of(event, wanted))
+        return self._results.setdefault(wanted, result)
+
+    def _why_none(self, wanted: type[Result]) -> str:
+        newest = next(self._ledger.results(wanted.__name__), None)
+        if newest is None:
+            return "no step has made one yet"
+        return f"the latest one {result_of(newest, wanted).differs(self._tools.settings)}"
 
 
 @dataclass(frozen=True)
@@ -162,6 +169,15 @@ def static_key(step: Step, inputs: tuple[Result, ...], settings: Settings) -> st
             "lock": lock_digest(),
         }
     )
+
+
+def earlier(ledger: Ledger, wanted: type[Result], settings: Settings) -> tuple[Event, Result] | None:
+    """The newest good result of this type that is about what the settings name, and where it is noted."""
+    for event in ledger.results(wanted.__name__):
+        result = result_of(event, wanted)
+        if not result.differs(settings):
+            return event, result
+    return None
 
 
 def result_of(event: Event, wanted: type[Result]) -> Result:

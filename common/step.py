@@ -22,6 +22,7 @@ from common.keys import digest_of
 from common.paths import ROOT
 
 if TYPE_CHECKING:
+    from common.settings import Settings
     from common.tools import Tools
 
 
@@ -92,6 +93,10 @@ class Result(_Frozen):
         nested = {name: v.identity() for name, v in values.items() if isinstance(v, Result)}
         return {**self.model_dump(mode="json", include=set(values) - set(nested)), **nested}
 
+    def differs(self, settings: "Settings") -> str:  # noqa: ARG002 - for those that are about something
+        """What it is about where that is not what the settings name, such as another table; else ""."""
+        return ""
+
     @property
     def changed_nothing(self) -> bool:
         """True where the step looked and found nothing to do: it counts as unchanged although it ran."""
@@ -130,6 +135,12 @@ class Result(_Frozen):
     def links(self) -> tuple[tuple[str, str], ...]:
         """Label and URL, path or command: where to look at it, for the end of a run."""
         return ()
+
+
+def of_another_model(name: str, settings: "Settings") -> str:
+    """Result.differs of what is about a model."""
+    wanted = settings.uc1.model_name
+    return "" if name == wanted else f"is about model {name}, not {wanted}"
 
 
 @dataclass(frozen=True)

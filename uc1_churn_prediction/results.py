@@ -1,9 +1,12 @@
 """What UC1's steps return: small pointers at data, typed. How the report shows them stands in shown.py."""
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from common.step import Assertion, Dataset, Result, Section
+from common.step import Assertion, Dataset, Result, Section, of_another_model
 from uc1_churn_prediction import shown
+
+if TYPE_CHECKING:
+    from common.settings import Settings
 
 ROW_NUMBER = "row_number"  # the entity of a table that names none: the place of a row in its snapshot, from 0
 
@@ -30,6 +33,17 @@ class RawCustomers(Result):
     entity: str
     label: str
     event_time: str | None
+
+    def differs(self, settings: "Settings") -> str:
+        uc1 = settings.uc1
+        if self.table != (uc1.table or "query"):
+            return f"is of {'the query' if self.table == 'query' else self.table}, not of {uc1.table or 'the query'}"
+        roles = {"entity": uc1.entity or ROW_NUMBER, "label": uc1.label, "event_time": uc1.event_time}
+        for role, name in roles.items():
+            if getattr(self, role) != name:
+                return f"was made with {getattr(self, role)} as uc1.{role}, not {name}"
+        folder = uc1.raw_data_path.removesuffix(".parquet")
+        return "" if self.uri.rsplit("/", 1)[0].endswith(f"/{folder}") else f"is {self.uri}, not in {folder}"
 
     @property
     def has_entity(self) -> bool:
@@ -75,6 +89,9 @@ class DataVersion(Result):
     remote: str
     repository: str = ""
 
+    def differs(self, settings: "Settings") -> str:
+        return self.raw.differs(settings)
+
     def reads(self) -> tuple[Dataset, ...]:
         return (self.raw.dataset(),)
 
@@ -107,6 +124,9 @@ class ValidCustomers(Result):
     raw: RawCustomers
     checks: tuple[Check, ...]
     data_docs: str
+
+    def differs(self, settings: "Settings") -> str:
+        return self.raw.differs(settings)
 
     def reads(self) -> tuple[Dataset, ...]:
         held = tuple(
@@ -146,6 +166,9 @@ class CustomerFeatures(Result):
     online_rows: int
     inferred: bool = False
     left_out: tuple[tuple[str, str], ...] = ()
+
+    def differs(self, settings: "Settings") -> str:
+        return self.raw.differs(settings)
 
     def reads(self) -> tuple[Dataset, ...]:
         return (self.raw.dataset(),)
@@ -197,6 +220,9 @@ class TrainedModels(Result):
     pipeline_run: str
     snapshot: str = ""
 
+    def differs(self, settings: "Settings") -> str:
+        return of_another_model(self.model_name, settings)
+
     def reads(self) -> tuple[Dataset, ...]:
         features = Dataset(kind="feature_view", name=f"{self.model_name}-features", digest=self.features_digest)
         prefix, _, file = self.snapshot.rpartition("/")
@@ -234,6 +260,9 @@ class ServedModel(Result):
     max_difference: float
     example: str = "{}"
     left_to_the_canary: bool = False
+
+    def differs(self, settings: "Settings") -> str:
+        return of_another_model(self.model_name, settings)
 
     @property
     def changed_nothing(self) -> bool:

@@ -4,11 +4,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from churn.objectives import Objective, Window
 from common.serving_manifests import Deployment, service_name
-from common.step import Dataset, Result, Section
+from common.step import Dataset, Result, Section, of_another_model
 from uc2_ab_testing import shown
 
 if TYPE_CHECKING:
     from common.model_versions import Version
+    from common.settings import Settings
 
 
 class ServedVersion(Result):
@@ -45,6 +46,9 @@ class CanaryDeployment(Result):
     percent: int = 0
     injected: str = ""
     url: str = ""
+
+    def differs(self, settings: "Settings") -> str:
+        return of_another_model(self.model_name, settings)
 
     @property
     def changed_nothing(self) -> bool:
@@ -96,6 +100,9 @@ class ExperimentRun(Result):
     name: str = ""
     expected_disagreement: float = 0.0
     holdout_rows: int = 0
+
+    def differs(self, settings: "Settings") -> str:
+        return of_another_model(self.canary.model_name, settings)
 
     @property
     def changed_nothing(self) -> bool:

@@ -1,10 +1,13 @@
 """What UC3's steps return: what production saw beside what the champion learned from, and how that was answered."""
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from churn.findings import Change, ColumnDrift
-from common.step import Dataset, Result, Section
+from common.step import Dataset, Result, Section, of_another_model
 from uc3_drift_retraining import shown
+
+if TYPE_CHECKING:
+    from common.settings import Settings
 
 
 class DriftReport(Result):
@@ -41,6 +44,9 @@ class DriftReport(Result):
     waiting_rows: int = 0
     before_replay: str = ""
     repeated: bool = False
+
+    def differs(self, settings: "Settings") -> str:
+        return of_another_model(self.model_name, settings)
 
     @property
     def has_drifted(self) -> bool:

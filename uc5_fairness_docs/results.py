@@ -1,7 +1,12 @@
 """What UC5's steps return: how fair the champion is, and the card that describes it."""
 
-from common.step import Dataset, Result, Section
+from typing import TYPE_CHECKING
+
+from common.step import Dataset, Result, Section, of_another_model
 from uc5_fairness_docs import shown
+
+if TYPE_CHECKING:
+    from common.settings import Settings
 
 
 class Judged(Result):
@@ -66,6 +71,9 @@ class FairnessReport(Result):
     page: str
     data: str
     picture: str
+
+    def differs(self, settings: "Settings") -> str:
+        return of_another_model(self.model_name, settings)
 
     def reads(self) -> tuple[Dataset, ...]:
         models = (self.champion, self.challenger) if self.challenger else (self.champion,)

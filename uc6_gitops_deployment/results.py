@@ -1,9 +1,12 @@
 """What UC6's steps return: which commit promotes which version, and what the cluster made of it."""
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from common.step import Dataset, Result, Section
+from common.step import Dataset, Result, Section, of_another_model
 from uc6_gitops_deployment import shown
+
+if TYPE_CHECKING:
+    from common.settings import Settings
 
 
 class PromotedModel(Result):
@@ -26,6 +29,9 @@ class PromotedModel(Result):
     before: str = ""
     created: bool = False
     why_none: str = ""
+
+    def differs(self, settings: "Settings") -> str:
+        return of_another_model(self.model_name, settings)
 
     @property
     def changed_nothing(self) -> bool:

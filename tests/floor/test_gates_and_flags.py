@@ -30,7 +30,7 @@ def test_what_a_gate_refused_is_noted_but_never_taken_for_good(toy: ToyWorld) ->
     toy.run("--version", "7", script=GATE)
     ledger = Ledger(toy.state / "ledger.db")
     noted = [event for event in ledger.events() if event.kind == "step_ended"][-1]
-    good, latest = ledger.latest_good("gate_02_judge"), ledger.latest_result("Verdict")
+    good, latest = ledger.latest_good("gate_02_judge"), next(ledger.results("Verdict"))
     assert (noted.state, noted.result_type, noted.body["result"]) == ("failed", "Verdict", {"version": 7})
     assert noted.body["writes"][0]["name"] == "toy v7"
     assert good is not None

@@ -120,6 +120,22 @@ def test_any_step_runs_alone_from_any_directory(uc1: Universe) -> None:
     assert "taking an earlier result" in alone.stderr
 
 
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("uc1.table=customers_later", "and the latest one is of customers_{name}, not of customers_later."),
+        ("uc1.label=gone", "and the latest one was made with churned as uc1.label, not gone."),
+        ("uc1.raw_data_path=raw/later.parquet", ".parquet, not in raw/later."),
+    ],
+)
+def test_a_lone_step_takes_no_result_that_is_about_something_else(uc1: Universe, setting: str, said: str) -> None:
+    alone = uc1.run("--set", setting, script="uc1_03_data_validation_ge.py")
+    assert alone.returncode == 2, alone.stderr
+    assert "uc1_03_data_validation_ge needs RawCustomers" in alone.stderr
+    assert said.format(name=uc1.name) in alone.stderr
+    assert "run_pipeline.py --until 02` first" in alone.stderr
+
+
 @pytest.mark.deep
 def test_one_new_row_is_noticed_and_runs_what_depends_on_it(uc1: Universe) -> None:
     before = uc1.world()
