@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -25,6 +26,8 @@ find {state} -name '.tmp-*'
 def test_a_full_disk_ends_a_run_with_74_and_a_sentence_and_with_room_the_next_one_ends_the_work(
     toy: ToyWorld, room: int
 ) -> None:
+    if shutil.which("unshare") is None:
+        pytest.skip("needs unshare, of util-linux")
     python = shlex.quote(sys.executable)
     commands = {"run": f"{python} {TOY / 'run_pipeline.py'}", "audit": f"{python} -m common audit verify"}
     toy.state.mkdir()

@@ -10,7 +10,7 @@ from tests.conftest import EmbeddedPlatform
 from tests.floor.conftest import TOY, ToyWorld
 from tests.kill.durable import violations
 from tests.kill.sweep import Sweep
-from tests.kill.tracer import Harm
+from tests.kill.tracer import Harm, Outcome
 from tests.kill.zygote import Job, Zygote
 
 pytestmark = [pytest.mark.deep, pytest.mark.timeout(900)]
@@ -40,16 +40,16 @@ def test_killed_at_every_call_to_a_service_and_done_again_it_is_there_once(
 
 
 def test_a_whole_run_that_is_killed_at_every_eleventh_call_is_ended_by_the_next(light: Zygote, tmp_path: Path) -> None:
-    def run(toy: ToyWorld, harm: Harm | None = None) -> int:
+    def run(toy: ToyWorld, harm: Harm | None = None) -> Outcome:
         job = Job(toy.environment(), str(tmp_path / "said.txt"), str(TOY / "run_pipeline.py"), seconds=60)
-        outcome = light.run(job, harm)
-        return outcome.count if harm is None and outcome.status == 0 else outcome.status
+        return light.run(job, harm)
 
-    count = run(world(tmp_path / "whole"))
-    for at in range(1, count + 1, 11):
+    whole = run(world(tmp_path / "whole"))
+    assert (whole.status, whole.count > 100) == (0, True)
+    for at in range(1, whole.count + 1, 11):
         toy = world(tmp_path / str(at))
-        assert run(toy, Harm("before", at)) == -9
-        assert run(toy) > 0, at
+        assert run(toy, Harm("before", at)).status == -9
+        assert run(toy).status == 0, at
         ledger = Ledger(toy.state / "ledger.db")
         assert (ledger.first_bad_entry(), ledger.unfinished_runs()) == (None, []), at
         ledger.close()

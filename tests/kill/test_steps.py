@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import EmbeddedPlatform
-from tests.kill.steps import FEWER, POINTS, Pair
+from tests.kill.steps import FEWER, Pair
 from tests.kill.zygote import Zygote
 from tests.uc2.world import World
 from tests.uc5.world import FairnessWorld
@@ -45,7 +45,7 @@ def test_a_canary_that_is_killed_anywhere_ends_as_the_undisturbed_one(
     pair = pair_of(World, zygote, tmp_path, platform, canary)
     for script in ("uc2_01_deploy_canary_kserve", "uc2_02_create_experiment_iter8"):
         pair.step(f"{script}.py", points=FEWER)
-    assert pair.step("uc2_03_monitor_experiment.py") == POINTS
+    pair.step("uc2_03_monitor_experiment.py")
 
 
 def documented(world: FairnessWorld) -> Any:
@@ -58,8 +58,8 @@ def test_fairness_and_card_that_are_killed_anywhere_end_as_the_undisturbed_ones(
     zygote: Zygote, tmp_path: Path, platform: EmbeddedPlatform
 ) -> None:
     pair = pair_of(FairnessWorld, zygote, tmp_path, platform, documented)
-    assert pair.step("uc5_01_fairness_analysis_wit.py") == POINTS
-    assert pair.step("uc5_02_generate_model_card.py", points=FEWER) == FEWER
+    pair.step("uc5_01_fairness_analysis_wit.py")
+    pair.step("uc5_02_generate_model_card.py", points=FEWER)
 
 
 def delivered(world: Deployments) -> Any:
@@ -75,4 +75,4 @@ def test_a_promotion_that_dies_anywhere_is_one_commit_and_what_runs_is_it(
 ) -> None:
     pair = pair_of(Deployments, zygote, tmp_path, platform, delivered)
     for script in ("uc6_01_promote_model_git.py", "uc6_02_sync_argocd.py"):
-        assert pair.step(script, points=FEWER) == FEWER
+        pair.step(script, points=FEWER)

