@@ -14,10 +14,7 @@ from churn.features import MAX_CATEGORIES, RESERVED, FeatureColumns
 
 Kind = Literal["number", "boolean", "text", "time", "other"]
 ID_NAME = re.compile(r"(^|[\W_]|(?<=[a-z]))(id|ID|Id|uuid|guid|key|rownum|row ?number|index)$"
-                     r"|^(id|row|unnamed|column \d)|(?i:customer ?num|client ?num|account ?n|rownumber)"
-                     r"|([\W_]|(?<=[a-z]))(Number|Num|Nr|No|NUMBER|NUM|NR|NO)\.?$"
-                     r"|[\W_](number|num|nr|no)\.?$"
-                     r"|^(?i:customer|client|user|member|account|subscriber|policy|card|phone|msisdn)$")  # fmt: skip
+                     r"|^(id|row|unnamed|column \d)|(?i:customer ?num|client ?num|account ?n|rownumber)")  # fmt: skip
 CODE_VALUES = 20  # a text column of numbers with so few values is a category that is written in digits
 
 

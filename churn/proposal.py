@@ -26,7 +26,11 @@ ORDERS = (
     ("primary", "secondary", "tertiary"), ("blue", "silver", "gold", "platinum"),
 )  # fmt: skip
 GONE = re.compile(r"churn|attrit|exited|cancel", re.IGNORECASE)  # said by one of the values of a status
+DENIED = re.compile(r"\s*(no|not|never)\b|\s*(un|non)", re.IGNORECASE)
 UNKNOWN_WORDS = frozenset({"unknown", "other", "na", "n/a", "none", "?", ""})
+# Names of ids where nothing else is one; elsewhere a number is a number.
+NUMBER_NAME = re.compile(r"([\W_]|(?<=[a-z]))(Number|Num|Nr|No|NUMBER|NUM|NR|NO)\.?$|[\W_](number|nr|no)\.?$"
+                         r"|^(?i:customer|client|user|member|account|subscriber|policy|phone|msisdn)$")  # fmt: skip
 MAX_SET = 20
 MAX_STATES = 6
 
@@ -54,6 +58,7 @@ def propose(facts: Sequence[ColumnFacts], *, label: str | None = None, entity: s
     why: dict[str, str] = {}
     entity = entity or _entity(facts, why)
     label = label or _label([each for each in facts if each.name != entity], why)
+    why["positive_label"] = "goes with the label"
     positive = _positive(by_name[label], why) if label in by_name else True
     event_time = _event_time(facts, why)
     sensitive = tuple(each.name for each in facts if SENSITIVE_NAME.search(each.name) and 1 < each.distinct <= 100
@@ -74,6 +79,9 @@ def propose(facts: Sequence[ColumnFacts], *, label: str | None = None, entity: s
 
 def _entity(facts: Sequence[ColumnFacts], why: dict[str, str]) -> str | None:
     ids = [each for each in facts if each.looks_like_an_id]
+    if not ids:
+        ids = [each for each in facts if each.kind == "number" and each.is_unique and each.is_whole
+               and NUMBER_NAME.search(each.name)]  # fmt: skip
     if not ids:
         why["entity"] = "no column is an id that every row has once: rows are known by their number"
         return None
@@ -99,13 +107,18 @@ def _label(facts: Sequence[ColumnFacts], why: dict[str, str]) -> str | None:
 
 
 def _fitness(facts: ColumnFacts) -> tuple[bool, bool, bool]:
-    """How well a column fits as the label, worst first."""
-    return bool(STRONG_NAME.search(facts.name)), _is_status(facts), bool(LABEL_NAME.search(facts.name))
+    """How well a column fits as the label: the greater the better."""
+    named = len(facts.values) == 2 and bool(LABEL_NAME.search(facts.name))
+    return bool(STRONG_NAME.search(facts.name)), named, _is_status(facts)
 
 
 def _is_status(facts: ColumnFacts) -> bool:
     few = facts.kind == "text" and 2 < facts.distinct == len(facts.values) <= MAX_STATES
-    return few and sum(bool(GONE.search(value)) for value in facts.values) == 1
+    return few and len(_gone(facts)) == 1
+
+
+def _gone(facts: ColumnFacts) -> list[str]:
+    return [value for value in facts.values if GONE.search(value) and not DENIED.match(value)]
 
 
 def _why_label(facts: ColumnFacts) -> str:
@@ -120,9 +133,10 @@ def _positive(facts: ColumnFacts, why: dict[str, str]) -> Any:
     if facts.kind == "boolean":
         why["positive_label"] = "true"
         return True
+    gone = _gone(facts) if _is_status(facts) else []
     words = [value for value in facts.values if value.strip().lower() in TRUE_WORDS]
     said = [value for value in facts.values if POSITIVE.search(value) and not NEGATIVE.match(value)]
-    chosen = next(iter([*words, *said]), None)
+    chosen = next(iter([*gone, *words, *said]), None)
     why["positive_label"] = (
         "the value that says yes" if chosen is not None else "the rarer value: turn it round if wrong"
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from common.config import load_settings
 from common.ledger import Ledger, ledger_to_read
-from common.runner import earlier, result_of, static_key
+from common.runner import earlier, result_of, static_key, why_none
 from common.settings import Settings
 from common.step import Result, Step
 from common.turns import Turn, chosen, steps_of
@@ -28,8 +28,12 @@ def _verdict(
     step: Step, settings: Settings, ledger: Ledger | None, known: dict[type[Result], Result | None], force: bool
 ) -> str:
     last = ledger.latest_good(step.name) if ledger else None
+    by_nobody = [wanted for wanted in step.inputs() if wanted not in known]
     inputs = [_known(wanted, ledger, known, settings) for wanted in step.inputs()]
     known[step.output()] = None
+    for wanted, found in zip(step.inputs(), inputs, strict=True):
+        if found is None and wanted in by_nobody:
+            return f"would be refused: it needs {wanted.__name__}, and {why_none(ledger, wanted, settings)}"
     if force or last is None or None in inputs:
         return "runs" + (" (it is forced)" if force else " (nothing good is known of it)" if last is None else "")
     present = tuple(item for item in inputs if item is not None)

@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+IN_USE = "in-use.lock"
+
 
 @contextlib.contextmanager
 def whole_file(path: Path, mode: int = 0o644) -> Iterator[Path]:
@@ -53,20 +55,35 @@ def sync(path: Path) -> None:
 
 @contextlib.contextmanager
 def scratch(parent: Path) -> Iterator[Path]:
-    """A directory for the length of a block, for commands that take no lock; what killed ones left there goes first."""
+    """A directory for the length of a block, for commands that do not hold the run's lock, and may be many at once.
+
+    Whoever works in one holds a lock in it, which the kernel frees however they die; what nobody holds goes first.
+    """
+    from filelock import FileLock
+
     parent.mkdir(parents=True, exist_ok=True)
-    for left in parent.glob(".tmp-*"):
-        if not _is_in_use(left):
-            shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=parent, prefix=f".tmp-{os.getpid()}-") as directory:
-        yield Path(directory)
+    with FileLock(parent / "scratch.lock"):
+        for left in parent.glob(".tmp-*"):
+            if not _is_in_use(left):
+                shutil.rmtree(left, ignore_errors=True)
+        directory = Path(tempfile.mkdtemp(dir=parent, prefix=".tmp-"))
+        held = FileLock(directory / IN_USE)
+        held.acquire()
+    try:
+        yield directory
+    finally:
+        held.release()
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _is_in_use(directory: Path) -> bool:
-    import psutil
+    from filelock import FileLock, Timeout
 
-    pid = directory.name.split("-")[1]
-    return pid.isdecimal() and psutil.pid_exists(int(pid))
+    try:
+        with FileLock(directory / IN_USE, timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 def sweep_temporaries(directory: Path) -> int:

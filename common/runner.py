@@ -129,18 +129,12 @@ class Runner:
         found = earlier(self._ledger, wanted, self._tools.settings)
         if found is None:
             raise UsageError(
-                f"{step.name} needs {wanted.__name__}, and {self._why_none(wanted)}.",
+                f"{step.name} needs {wanted.__name__}, and {why_none(self._ledger, wanted, self._tools.settings)}.",
                 f"Run `python {step.path.parent.name}/run_pipeline.py --until {int(step.number) - 1:02}` first.",
             )
         event, result = found
         log.info("taking an earlier result", type=wanted.__name__, of=event.step, age=_age(event.at))
         return self._results.setdefault(wanted, result)
-
-    def _why_none(self, wanted: type[Result]) -> str:
-        newest = next(self._ledger.results(wanted.__name__), None)
-        if newest is None:
-            return "no step has made one yet"
-        return f"the latest one {result_of(newest, wanted).differs(self._tools.settings)}"
 
 
 @dataclass(frozen=True)
@@ -172,12 +166,28 @@ def static_key(step: Step, inputs: tuple[Result, ...], settings: Settings) -> st
 
 
 def earlier(ledger: Ledger, wanted: type[Result], settings: Settings) -> tuple[Event, Result] | None:
-    """The newest good result of this type that is about what the settings name, and where it is noted."""
-    for event in ledger.results(wanted.__name__):
-        result = result_of(event, wanted)
+    """The newest good result of this type that is about what the settings name, and where it is noted.
+
+    Raises UsageError where another version of the class wrote the newest of all; older ones are passed over.
+    """
+    for number, event in enumerate(ledger.results(wanted.__name__)):
+        try:
+            result = result_of(event, wanted)
+        except UsageError:
+            if number == 0:
+                raise
+            continue
         if not result.differs(settings):
             return event, result
     return None
+
+
+def why_none(ledger: Ledger | None, wanted: type[Result], settings: Settings) -> str:
+    """Why there is no earlier result of this type, as part of a sentence."""
+    newest = next(ledger.results(wanted.__name__), None) if ledger else None
+    if newest is None:
+        return "no step has made one yet"
+    return f"the latest one {result_of(newest, wanted).differs(settings)}"
 
 
 def result_of(event: Event, wanted: type[Result]) -> Result:

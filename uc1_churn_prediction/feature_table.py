@@ -25,7 +25,7 @@ from common.settings import Settings
 from common.settings_uc1 import Uc1
 from common.stored import RESTORE, as_parquet, download_parquet, refuse_exchanged
 from uc1_churn_prediction.measured import database, measure, parquet
-from uc1_churn_prediction.results import ROW_NUMBER
+from uc1_churn_prediction.results import ROW_NUMBER, view_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,11 +45,6 @@ class Roles:
     entity: str
     label: str
     event_time: str | None
-
-
-def view_name(model_name: str) -> str:
-    """The feature view of a model."""
-    return f"{model_name}-features"
 
 
 def service_name(model_name: str) -> str:

@@ -2,13 +2,25 @@
 
 from typing import TYPE_CHECKING, ClassVar
 
+from common.keys import digest_of
 from common.step import Assertion, Dataset, Result, Section, of_another_model
 from uc1_churn_prediction import shown
 
 if TYPE_CHECKING:
     from common.settings import Settings
+    from common.settings_uc1 import Uc1
 
 ROW_NUMBER = "row_number"  # the entity of a table that names none: the place of a row in its snapshot, from 0
+
+
+def view_name(model_name: str) -> str:
+    """The feature view that a model's features stand in."""
+    return f"{model_name}-features"
+
+
+def source_digest(uc1: "Uc1") -> str:
+    """Digest of what the settings say is to be extracted."""
+    return digest_of([uc1.table, uc1.query, str(uc1.as_of), sorted(uc1.dropped)])[:16]
 
 
 class Column(Result):
@@ -19,9 +31,12 @@ class Column(Result):
 
 
 class RawCustomers(Result):
-    """A snapshot of the source: one parquet object named by the digest of its content, whatever the row order."""
+    """A snapshot of the source: one parquet object named by the digest of its content, whatever the row order.
 
-    volatile: ClassVar[frozenset[str]] = frozenset({"sha256", "size_bytes"})
+    `source` is the digest of the settings that say what was extracted.
+    """
+
+    volatile: ClassVar[frozenset[str]] = frozenset({"sha256", "size_bytes", "source"})
 
     table: str
     uri: str
@@ -33,6 +48,7 @@ class RawCustomers(Result):
     entity: str
     label: str
     event_time: str | None
+    source: str = ""
 
     def differs(self, settings: "Settings") -> str:
         uc1 = settings.uc1
@@ -42,8 +58,10 @@ class RawCustomers(Result):
         for role, name in roles.items():
             if getattr(self, role) != name:
                 return f"was made with {getattr(self, role)} as uc1.{role}, not {name}"
-        folder = uc1.raw_data_path.removesuffix(".parquet")
-        return "" if self.uri.rsplit("/", 1)[0].endswith(f"/{folder}") else f"is {self.uri}, not in {folder}"
+        if self.source not in ("", source_digest(uc1)):
+            return "was made with another uc1.query, uc1.as_of or uc1.dropped"
+        folder = f"s3://{settings.minio.bucket}/{uc1.raw_data_path.removesuffix('.parquet')}"
+        return "" if self.uri.rsplit("/", 1)[0] == folder else f"is {self.uri}, not in {folder}"
 
     @property
     def has_entity(self) -> bool:
@@ -168,7 +186,9 @@ class CustomerFeatures(Result):
     left_out: tuple[tuple[str, str], ...] = ()
 
     def differs(self, settings: "Settings") -> str:
-        return self.raw.differs(settings)
+        wanted = view_name(settings.uc1.model_name)
+        of_another = "" if self.view == wanted else f"is view {self.view}, not {wanted}"
+        return self.raw.differs(settings) or of_another
 
     def reads(self) -> tuple[Dataset, ...]:
         return (self.raw.dataset(),)
@@ -224,7 +244,7 @@ class TrainedModels(Result):
         return of_another_model(self.model_name, settings)
 
     def reads(self) -> tuple[Dataset, ...]:
-        features = Dataset(kind="feature_view", name=f"{self.model_name}-features", digest=self.features_digest)
+        features = Dataset(kind="feature_view", name=view_name(self.model_name), digest=self.features_digest)
         prefix, _, file = self.snapshot.rpartition("/")
         labels = Dataset(kind="object", name=prefix, digest=file.removesuffix(".parquet"))
         return (features, labels) if prefix else (features,)
@@ -260,9 +280,6 @@ class ServedModel(Result):
     max_difference: float
     example: str = "{}"
     left_to_the_canary: bool = False
-
-    def differs(self, settings: "Settings") -> str:
-        return of_another_model(self.model_name, settings)
 
     @property
     def changed_nothing(self) -> bool:

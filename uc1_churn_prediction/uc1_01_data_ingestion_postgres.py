@@ -14,7 +14,7 @@ Run it alone:  python uc1_churn_prediction/uc1_01_data_ingestion_postgres.py
 from typing import TYPE_CHECKING
 
 from common.step import step
-from uc1_churn_prediction.results import ROW_NUMBER, Column, RawCustomers
+from uc1_churn_prediction.results import ROW_NUMBER, Column, RawCustomers, source_digest
 
 if TYPE_CHECKING:
     from common.tools import Tools
@@ -40,6 +40,7 @@ def run(tools: "Tools") -> RawCustomers:
         table=uc1.table or "query", uri=taken.uri, digest=taken.digest, sha256=taken.sha256, rows=taken.rows,
         size_bytes=taken.size_bytes, columns=tuple(Column(name=n, type=t) for n, t in taken.columns),
         entity=uc1.entity or ROW_NUMBER, label=str(uc1.label), event_time=uc1.event_time,
+        source=source_digest(uc1),
     )  # fmt: skip
 
 

@@ -104,7 +104,7 @@ def customer_features(raw: RawCustomers, table: "FeatureTable", chosen: "Chosen"
 def observe(tools: Tools) -> dict[str, Any]:
     """Which features are online, whether their object is still there, and what the definitions are."""
     from common.digest import sha256_of
-    from uc1_churn_prediction.feature_table import view_name
+    from uc1_churn_prediction.results import view_name
 
     view = view_name(tools.settings.uc1.model_name)
     held = tools.feast.held_online(view)

@@ -136,7 +136,7 @@ def _held(
 def _summarize(found: dict[str, Any]) -> None:
     """As SUMMARY has it, where more rows are wrong than anybody reads: the page of a wide table would take minutes."""
     if (found.get("unexpected_count") or 0) > LISTED_WRONG:
-        for name in ("unexpected_list", "unexpected_index_list"):
+        for name in ("unexpected_list", "unexpected_index_list", "unexpected_index_query"):
             found.pop(name, None)
 
 

@@ -40,8 +40,9 @@ def unfinished(tools: "Tools") -> str | None:
 
 def note_found(tools: "Tools") -> None:
     """Note those whom a run had sent and examined, which was killed before it could."""
-    last = windows.newest(tools)
-    if last and last.replayed and last.after == unfinished(tools):
+    begun = unfinished(tools)
+    last = windows.newest(tools) if begun is not None else None
+    if last and last.replayed and last.after == begun:
         note(tools, last)
 
 
@@ -58,22 +59,31 @@ def wait_until_quiet(tools: "Tools") -> None:
         time.sleep(POLL_SECONDS)
 
 
-def send(tools: "Tools", champion: Version) -> str:
+def send(tools: "Tools", champion: Version) -> str | None:
     """Send them and wait until the log has them; returns the position in the log before the first.
 
-    The position is noted first: what a killed run had sent is nobody's window, and all are sent anew.
+    The position is noted first: what a killed run had sent is nobody's window, and all are sent anew. None, and
+    nobody is sent, where they are too few for a window.
     """
+    asked = rows(tools, champion)
+    if len(asked) < tools.settings.uc3.min_rows:
+        log.warning("too few moved customers for a window; nobody is sent", rows=len(asked), needed="uc3.min_rows")
+        return None
     if unfinished(tools) is not None:
         log.warning("a killed run had begun to send; what the log got since then is left out")
     before = _position(tools)
     _note(tools, champion.version, after=before, window="")
-    asked = rows(tools, champion)
     log.info("sending moved customers", table=tools.settings.uc3.replay.table, rows=len(asked))
     service = service_name(tools.settings.uc1.model_name)
     with tools.traffic.during(_url(tools), service, lambda: asked) as sent:
         answered = _until_sent(tools, sent, len(asked))
     _until_logged(tools, before, int(ARRIVED * answered))
     return before
+
+
+def take_back(tools: "Tools", champion: Version) -> None:
+    """Say that they were not sent after all: too few were answered, and those are in the log as anybody is."""
+    _note(tools, champion.version, window="")
 
 
 def note(tools: "Tools", report: DriftReport) -> None:
@@ -128,7 +138,7 @@ def _until_logged(tools: "Tools", before: str, wanted: int) -> None:
         if sources.answered_rows(prediction_log, prediction_log.since(before), wanted) >= wanted:
             return
         time.sleep(POLL_SECONDS)
-    log.warning("not all that was sent is in the log yet", answered=wanted)
+    log.warning("not all that was sent is in the log yet", wanted=wanted)
 
 
 def _key(tools: "Tools") -> str:

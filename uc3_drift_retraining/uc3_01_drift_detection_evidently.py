@@ -92,8 +92,12 @@ def after_replay(tools: Tools, champion: "Version", before: DriftReport) -> Drif
     """Send the moved customers and examine what was logged since; what was found before is said in the report."""
     from uc3_drift_retraining import examine, moved_customers
 
-    report = examine.of_log(tools, champion, moved_customers.send(tools, champion))
+    position = moved_customers.send(tools, champion)
+    if position is None:
+        return before
+    report = examine.of_log(tools, champion, position)
     if not report.window:
+        moved_customers.take_back(tools, champion)
         return before
     replay = tools.settings.uc3.replay
     said = f"{replay.rows:,} customers of table {replay.table}, as traffic: this model was not asked about them before"

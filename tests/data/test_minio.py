@@ -176,20 +176,32 @@ def test_wrong_keys_are_refused_by_name_and_without_the_secret(wrong: dict[str, 
     assert "hunter2" not in f"{raised.value.message} {raised.value.hint} {raised.value.__cause__}"
 
 
-@pytest.mark.parametrize("shift", [timedelta(days=-1), timedelta(days=1)], ids=str)
-def test_a_clock_that_is_far_off_is_the_reason_also_where_the_server_does_not_say_so(
-    store: ObjectStore, monkeypatch: pytest.MonkeyPatch, shift: timedelta
-) -> None:
+def clock_off_by(shift: timedelta) -> type[datetime]:
     class Off(datetime):
         @classmethod
         def now(cls, tz: tzinfo | None = None) -> "Off":
             return super().now(tz) + shift
 
+    return Off
+
+
+@pytest.mark.parametrize("shift", [timedelta(days=-1), timedelta(days=1)], ids=str)
+def test_a_clock_that_is_far_off_is_the_reason_also_where_the_server_does_not_say_so(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch, shift: timedelta
+) -> None:
     nobody = changed(store, secret_key=SecretStr("hunter2"))
-    monkeypatch.setattr("common.minio_errors.datetime", Off)
+    monkeypatch.setattr("common.minio_errors.datetime", clock_off_by(shift))
     for ask in (nobody.get_bytes, nobody.stat):
         with pytest.raises(ConfigError, match=f"clocks of this machine and of {store.settings.url} differ too much"):
             ask("a")
+
+
+def test_a_wrong_key_is_the_reason_where_the_clock_is_off_by_less_than_s3_minds(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("common.minio_errors.datetime", clock_off_by(timedelta(minutes=10)))
+    with pytest.raises(AccessRefused):
+        changed(store, secret_key=SecretStr("hunter2")).stat("a")
 
 
 def test_a_missing_bucket_is_a_matter_of_configuration_and_can_be_made(store: ObjectStore) -> None:

@@ -204,6 +204,24 @@ def test_in_parts_of_one_column_each_the_checks_are_those_of_the_whole(
     assert any(check.unexpected == 7 and check.examples[0] == "1003" for check in parts)
 
 
+def test_what_is_wrong_in_more_rows_than_anybody_reads_is_counted_alike_and_takes_less_of_the_page(
+    tools: Tools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = snapshot_of(people().assign(age=5), tools, tmp_path)
+    suite = suite_of(UC1, raw, MADE)
+
+    def seen() -> tuple[Any, str]:
+        checks, directory = pages_of(tmp_path / "people.parquet", raw, suite, MADE)
+        (page,) = directory.rglob("validations/**/*.html")
+        return checks, page.read_text()
+
+    whole, page = seen()
+    monkeypatch.setattr(pages, "LISTED_WRONG", 99)
+    counted, shorter = seen()
+    assert counted == whole
+    assert ("1000, 1001, 1002" in page, "1000, 1001, 1002" in shorter) == (True, False)
+
+
 def test_where_every_row_is_wrong_they_are_counted_and_a_few_are_named(tools: Tools, tmp_path: Path) -> None:
     said = refusal(people().assign(age=-1), tools, tmp_path).message
     assert "age is between 18 and 99 (100 rows: who 1000, 1001, 1002, 1003, 1004, ...)" in said

@@ -57,15 +57,23 @@ def test_a_file_is_no_more_open_than_the_users_umask_lets_it(tmp_path: Path) -> 
 
 
 def test_what_a_killed_command_without_a_lock_left_goes_and_what_another_one_works_in_stays(tmp_path: Path) -> None:
-    ended = subprocess.Popen(["true"])
-    ended.wait()
-    (tmp_path / f".tmp-{ended.pid}-killed").mkdir()
-    (tmp_path / f".tmp-{ended.pid}-killed" / "table.parquet").write_bytes(b"customers")
-    (tmp_path / f".tmp-{os.getppid()}-another").mkdir()
-    with scratch(tmp_path) as ours:
-        left = {path.name for path in tmp_path.iterdir()}
-        assert left == {ours.name, f".tmp-{os.getppid()}-another"}
-    assert not ours.exists()
+    code = (
+        "import sys, time\nfrom pathlib import Path\nfrom common.publish import scratch\n"
+        "with scratch(Path(sys.argv[1])) as here:\n    (here / sys.argv[2]).write_bytes(b'')\n    time.sleep(60)"
+    )
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    others = {name: subprocess.Popen([sys.executable, "-c", code, str(tmp_path), name], env=env) for name in "ab"}
+    try:
+        assert wait_for(lambda: len(list(tmp_path.glob(".tmp-*/[ab]"))) == 2)
+        others["a"].kill()
+        others["a"].wait()
+        with scratch(tmp_path) as ours:
+            assert [path.name for path in tmp_path.glob(".tmp-*/[ab]")] == ["b"]
+        assert not ours.exists()
+    finally:
+        for other in others.values():
+            other.kill()
+            other.wait()
 
 
 def test_a_command_over_its_deadline_is_ended_with_its_children(tmp_path: Path) -> None:

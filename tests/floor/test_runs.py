@@ -1,12 +1,16 @@
 """Runs: what is done, what is left alone, and how the end of a run reads."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from common.errors import UsageError
 from common.ledger import Ledger
 from common.pipeline import Pipeline
+from common.runner import earlier, why_none
+from common.settings import Settings
+from common.step import Result
 from tests.floor.conftest import ToyWorld
 from tests.floor.toy import toy_01_read, toy_02_sum, toy_03_tell
 
@@ -113,6 +117,8 @@ def test_a_dry_run_says_what_would_run_and_writes_nothing(toy: ToyWorld) -> None
     assert before.returncode == 0
     assert "toy_02_sum: runs (nothing good is known of it)" in before.stdout
     assert "writes: total.txt, once; and nothing else" in before.stdout
+    alone = toy.run("--dry-run", script="toy_02_sum.py").stdout
+    assert "would be refused: it needs Numbers, and no step has made one yet" in alone
     assert not toy.state.exists()
     toy.run()
     assert "toy_02_sum: unchanged" in toy.run("--dry-run").stdout
@@ -182,6 +188,33 @@ def test_another_environment_does_not_take_this_ones_results(toy: ToyWorld) -> N
     staging = toy.run("--env", "staging", script="toy_02_sum.py")
     assert staging.returncode == 2
     assert "no step has made one yet" in staging.stderr
+
+
+class Thing(Result):
+    """Of a table, say."""
+
+    of: str
+
+    def differs(self, settings: Settings) -> str:
+        return "" if self.of == settings.uc1.table else f"is of {self.of}"
+
+
+def test_the_newest_result_that_is_about_what_the_settings_name_is_taken_and_old_forms_are_passed_over(
+    tmp_path: Path,
+) -> None:
+    ledger = Ledger(tmp_path / "ledger.db")
+    for said in ({"of": "mine"}, {"of": "mine"}, {"form": "of an older version"}, {"of": "other"}):
+        ledger.append("run", "step_ended", "step", "done", "Thing", {"result": said})
+    mine, nobodys = (Settings.model_validate({"uc1": {"table": name}}) for name in ("mine", "nobodys"))
+    found = earlier(ledger, Thing, mine)
+    assert found is not None
+    assert (found[0].seq, found[1]) == (2, Thing(of="mine"))
+    assert earlier(ledger, Thing, nobodys) is None
+    assert why_none(ledger, Thing, nobodys) == "the latest one is of other"
+    ledger.append("run", "step_ended", "step", "done", "Thing", {"result": {"form": "of an older version"}})
+    with pytest.raises(UsageError, match="another version of this code"):
+        earlier(ledger, Thing, mine)
+    ledger.close()
 
 
 def test_a_report_that_cannot_be_written_does_not_hide_how_the_run_ended(toy: ToyWorld) -> None:

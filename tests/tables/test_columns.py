@@ -174,6 +174,24 @@ def test_a_status_that_says_of_some_that_they_are_gone_is_rather_the_label_than_
     assert (found.label, found.positive_label) == ("Customer Status", "Churned")
     assert found.why["label"].endswith("the others count as no; or Married")
     assert proposed(tmp_path, Status=status, churn=married).label == "churn"
+    assert (
+        proposed(tmp_path, is_canceled=[0, 1, 0] * 100, Status=["Check-Out", "Canceled", "No-Show"] * 100).label
+        == "is_canceled"
+    )
+
+
+def test_of_a_status_the_value_that_says_gone_is_meant_and_one_that_denies_it_is_no_status(tmp_path: Path) -> None:
+    found = proposed(tmp_path, state=["Active", "Left trial", "Cancelled"] * 100)
+    assert (found.label, found.positive_label) == ("state", "Cancelled")
+    denied = proposed(tmp_path, state=["Not cancelled", "No data", "Pending"] * 100, married=["Yes", "No"] * 150)
+    assert denied.label == "married"
+
+
+def test_a_number_that_is_only_called_one_is_learned_from_where_there_is_an_id(tmp_path: Path) -> None:
+    columns = {"id": [f"k{n}" for n in range(300)], "balance_num": range(7, 607, 2), "Visit Number": range(9, 609, 2)}
+    found = proposed(tmp_path, **columns, left=["yes", "no", "no"] * 100)
+    assert found.entity == "id"
+    assert {"balance_num", "Visit Number"} <= set(found.columns.numeric)
 
 
 def test_where_nothing_could_be_the_label_the_proposal_loads_and_says_what_is_to_be_done(tmp_path: Path) -> None:
