@@ -13,7 +13,7 @@ from tests.conftest import EmbeddedPlatform
 from tests.tables import public
 from tests.tables.own import OwnTable
 
-pytestmark = pytest.mark.timeout(600)  # two minutes of work, on a machine that may be busy
+pytestmark = [pytest.mark.deep, pytest.mark.timeout(600)]  # two minutes of work, on a machine that may be busy
 UNCHANGED = dict.fromkeys(("01", "02", "03", "04", "05", "06"), "unchanged")
 
 
@@ -53,7 +53,6 @@ def test_a_second_run_is_unchanged_and_makes_nothing(awkward: OwnTable) -> None:
     assert awkward.world() == before
 
 
-@pytest.mark.deep
 def test_a_canary_of_the_challenger_runs_on_it_too(awkward: OwnTable) -> None:
     command = [sys.executable, str(ROOT / "uc2_ab_testing" / "run_pipeline.py"), "--json", "--version", "2"]
     faster = ("iter8.interval_seconds=1", "uc2.objectives.latency_p95_ms=5000", "uc2.weights=[100]",
@@ -74,7 +73,6 @@ PUBLIC = {
 }  # fmt: skip
 
 
-@pytest.mark.deep
 @pytest.mark.parametrize("name", PUBLIC)
 def test_a_well_known_table_runs_on_the_configuration_that_is_proposed(
     platform: EmbeddedPlatform, tmp_path: Path, name: str
@@ -96,7 +94,6 @@ EVENTS = """SELECT kunde, count(*) AS kaeufe, sum(betrag) AS summe, max(betrag) 
  FROM events_own WHERE tag < '2025-12-31' GROUP BY kunde"""
 
 
-@pytest.mark.deep
 def test_a_table_of_events_is_used_through_a_query(platform: EmbeddedPlatform, tmp_path: Path) -> None:
     import numpy as np
 
