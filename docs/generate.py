@@ -23,7 +23,7 @@ from docs.faults_page import faults_page
 
 REFERENCE = ROOT / "docs" / "reference"
 HELP_SECONDS = 60
-WRITTEN = "<!-- Written by `python docs/generate.py`; a test says when it is out of date. -->"
+WRITTEN = "<!-- Written by `python docs/generate.py`; `make check` says when it is out of date. -->"
 
 
 def main() -> int:

@@ -180,6 +180,7 @@ def test_any_text_is_a_configuration_or_refused_in_one_sentence(tmp_path: Path, 
     assert "\n" not in refusal(lambda: load_settings(config_file=write(tmp_path, text)))
 
 
+@pytest.mark.deep
 @SOME
 @given(
     path=st.sampled_from([".".join(path) for path in known_paths()]) | st.text(max_size=12),

@@ -272,7 +272,8 @@ def test_when_the_step_is_killed_its_components_end_and_a_second_run_gives_the_s
     assert [each.version for each in again.versions] == ["1", "2"]
 
 
-@pytest.mark.parametrize("killed_in", [pytest.param("record_run", marks=pytest.mark.deep), "register"])
+@pytest.mark.deep
+@pytest.mark.parametrize("killed_in", ["record_run", "register"])
 def test_a_register_component_that_dies_between_its_effects_is_finished_by_the_next(
     world: World, features: CustomerFeatures, trained: TrainedModels, killed_in: str, monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,

@@ -63,6 +63,7 @@ def test_a_second_run_says_unchanged_everywhere_and_makes_nothing(uc1: Universe)
     assert uc1.world() == before
 
 
+@pytest.mark.deep
 def test_a_deleted_service_is_noticed_and_only_it_is_made_again(uc1: Universe) -> None:
     before = uc1.world()
     settings = uc1.settings

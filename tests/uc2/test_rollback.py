@@ -43,6 +43,7 @@ def test_without_metrics_nobody_is_promoted_and_the_version_may_be_tried_again(w
     assert world.champion() == "1"
 
 
+@pytest.mark.deep
 def test_a_canary_that_decides_otherwise_is_rolled_back_though_every_answer_arrives_in_time(world: World) -> None:
     before = len(world.experiments())
     code, step = world.verdict("--inject", "wrong=20%")

@@ -73,6 +73,7 @@ def test_everything_due_is_stored_once_and_in_order_and_the_cursor_stands_at_its
     assert story.ledger.first_bad_entry() is None
 
 
+@pytest.mark.deep
 def test_half_of_all_requests_fail_and_nothing_is_lost_or_doubled(story: Story, server: str) -> None:
     due = tell(story, 25)
     with faulty(server, at_random(0.5)) as (url, faults):

@@ -263,6 +263,7 @@ def test_a_canary_that_runs_beside_the_champion_in_models_is_left_alone(world: D
     assert rows.rows == 20
 
 
+@pytest.mark.deep
 def test_a_user_runs_the_pipeline_twice_and_the_second_time_nothing_is_new(
     platform: EmbeddedPlatform, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
