@@ -40,7 +40,7 @@ def test_killed_at_every_call_to_a_service_and_done_again_it_is_there_once(
 ) -> None:
     points = Sweep(speaking, name, tmp_path).kill_at_every_point(("before",))
     print(name, points, "points")
-    assert points >= 10, "whatever it does takes more calls than that"
+    assert points >= 5, "whatever it does takes more calls than that"
 
 
 def test_a_whole_run_that_is_killed_at_every_eleventh_call_is_ended_by_the_next(light: Zygote, tmp_path: Path) -> None:

