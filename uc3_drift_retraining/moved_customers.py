@@ -33,16 +33,15 @@ def is_due(tools: "Tools") -> bool:
 
 
 def unfinished(tools: "Tools") -> str | None:
-    """Where in the log a run began to send, which was killed before they were examined; None where none was."""
+    """Where in the log the first of the runs began to send that were killed before they were examined; else None."""
     noted = _noted(tools) if tools.settings.uc3.replay.table else {}
-    return None if noted.get("window") else noted.get("after")
+    return None if noted.get("window") else noted.get("begun")
 
 
 def note_found(tools: "Tools") -> None:
     """Note those whom a run had sent and examined, which was killed before it could."""
-    begun = unfinished(tools)
-    last = windows.newest(tools) if begun is not None else None
-    if last and last.replayed and last.after == begun:
+    last = windows.newest(tools) if unfinished(tools) is not None else None
+    if last and last.replayed and last.after == _noted(tools)["after"]:
         note(tools, last)
 
 
@@ -69,10 +68,10 @@ def send(tools: "Tools", champion: Version) -> str | None:
     if len(asked) < tools.settings.uc3.min_rows:
         log.warning("too few moved customers for a window; nobody is sent", rows=len(asked), needed="uc3.min_rows")
         return None
-    if unfinished(tools) is not None:
+    before, begun = _position(tools), unfinished(tools)
+    if begun is not None:
         log.warning("a killed run had begun to send; what the log got since then is left out")
-    before = _position(tools)
-    _note(tools, champion.version, after=before, window="")
+    _note(tools, champion.version, begun=before if begun is None else begun, after=before, window="")
     log.info("sending moved customers", table=tools.settings.uc3.replay.table, rows=len(asked))
     service = service_name(tools.settings.uc1.model_name)
     with tools.traffic.during(_url(tools), service, lambda: asked) as sent:

@@ -16,13 +16,13 @@ SENT = 350  # of 800, and more than make a window
 
 @pytest.fixture(scope="module")
 def world(platform: EmbeddedPlatform, tmp_path_factory: pytest.TempPathFactory) -> DriftingWorld:
-    """A world whose log and note are those of a run that was killed behind 350 customers."""
+    """A world whose log and note are those of two runs: one killed behind 350 customers, one before its first."""
     world = DriftingWorld("sending", tmp_path_factory.mktemp("uc3"), platform.state).seed()
-    noted(world, after="", window="")
     asked = moved_customers.rows(world.tools, champion(world))[:SENT]
     for start in range(0, SENT, 50):
         requests.post(world.url(), json={"instances": asked[start : start + 50]}, timeout=10).raise_for_status()
     assert wait_for(lambda: in_log(world) == SENT, 30)
+    noted(world, begun="", after=sources.prediction_log(world.tools).since("")[-1], window="")
     return world
 
 
@@ -71,7 +71,7 @@ def test_all_are_sent_anew_and_their_window_has_each_of_them_once(world: Driftin
 def test_killed_before_it_could_note_that_they_were_sent_it_is_noted_and_nobody_is_sent(world: DriftingWorld) -> None:
     before, last = in_log(world), windows.newest(world.tools)
     assert last is not None
-    noted(world, after=last.after, window="")
+    noted(world, begun="", after=last.after, window="")
     again = world.ended("--until", "01", "--force")["01"]["result"]
     assert again["window"] == last.window
     assert world.tools.minio.get_json(key(world))["window"] == last.window
