@@ -66,7 +66,7 @@ def send(tools: "Tools", champion: Version) -> str | None:
     """
     asked = rows(tools, champion)
     if len(asked) < tools.settings.uc3.min_rows:
-        log.warning("too few moved customers for a window; nobody is sent", rows=len(asked), needed="uc3.min_rows")
+        log.warning("too few moved customers for a window; nobody is sent", rows=len(asked))
         return None
     before, begun = _position(tools), unfinished(tools)
     if begun is not None:
@@ -81,7 +81,7 @@ def send(tools: "Tools", champion: Version) -> str | None:
 
 
 def take_back(tools: "Tools", champion: Version) -> None:
-    """Say that they were not sent after all: too few were answered, and those are in the log as anybody is."""
+    """Say that they were not sent after all, where they make no window: whatever the log has is anybody's again."""
     _note(tools, champion.version, window="")
 
 

@@ -93,10 +93,8 @@ def after_replay(tools: Tools, champion: "Version", before: DriftReport) -> Drif
     from uc3_drift_retraining import examine, moved_customers
 
     position = moved_customers.send(tools, champion)
-    if position is None:
-        return before
-    report = examine.of_log(tools, champion, position)
-    if not report.window:
+    report = examine.of_log(tools, champion, position) if position is not None else None
+    if report is None or not report.window:
         moved_customers.take_back(tools, champion)
         return before
     replay = tools.settings.uc3.replay
