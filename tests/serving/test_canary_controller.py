@@ -69,9 +69,12 @@ class Service:
 
     def server(self, revision: str) -> psutil.Process:
         """The model server that says of itself that it is this revision."""
-        named = [each for each in self.api.model_servers(self.name) if each.environ()["REVISION"] == revision]
-        (found,) = named
-        return found
+
+        def named() -> list[psutil.Process]:
+            return [each for each in self.api.model_servers(self.name) if each.environ().get("REVISION") == revision]
+
+        (found,) = until(named)  # /proc is read process by process, while others come and go
+        return found  # type: ignore[no-any-return]
 
     def targets(self) -> dict[str, str]:
         """host:port of every ready model server, by its revision, as Prometheus is told."""
